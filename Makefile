@@ -21,11 +21,12 @@ setup: .venv/ready ## Create the virtual environment with the pinned dependencie
 demo: setup ## Run the demonstration: four sites, three methods, one report (FRESH=1 starts over)
 	$(BIN)/anamnesis demo $(if $(FRESH),--fresh)
 
-test: setup ## Run the tests (about 12 minutes on 2 cores)
-	$(BIN)/pytest -m 'not slow and not cluster and not images'
+test: setup ## Run the tests (about 10 minutes on 2 cores)
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadgroup -m 'not slow and not cluster and not images'
 
-test-slow: setup ## Run the slow tests
-	$(BIN)/pytest -m 'slow and not cluster and not images'
+test-slow: setup ## Run the slow tests, and those of random examples with more examples
+	$(BIN)/pytest -n auto --maxprocesses 2 --dist loadgroup --hypothesis-profile=many \
+		-m '(slow or hypothesis) and not cluster and not images'
 
 cluster-test: setup ## Build both images and test Helm, operators, updates and alerts on a node with Kubeflow Pipelines (root, buildah)
 	$(BIN)/python tests/cluster.py cluster

@@ -136,7 +136,7 @@ class _MeasuredSites:
 
 
 def _make_model(sites: Sequence[BenchmarkSite], features: SiteFeatures) -> LoadedModel:
-    configuration = Configuration("finetune", {}, NetworkSettings(size=(SIZE, SIZE)))
+    configuration = Configuration("finetune", {}, NetworkSettings(size=(SIZE, SIZE), options={"norm": "group"}))
     description = VersionDescription(configuration, tuple(Experience(site.name, site.task) for site in sites))
     method = build_method(configuration)
     method.resize_head(len(description.labels))

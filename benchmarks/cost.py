@@ -27,13 +27,12 @@ from anamnesis.records import (
     find_class_indices,
     label_space,
 )
-from anamnesis.storage.store import read_file
 from anamnesis.training import RandomStreams, SplitData, TensorSplit, precision_for, train
 from anamnesis.updates.state_blobs import pack_state, unpack_state
 from benchmarks.timing import side_by_side
 
 TASKS, IMAGES, TURNS = 20, 96, 9
-NETWORK_SPEC = NetworkSettings(size=(64, 64), width=16)
+NETWORK_SPEC = NetworkSettings(size=(64, 64), options={"width": 16, "norm": "group"})
 TRAINING_SETTINGS = TrainingSettings(epochs=2, batch_size=32)
 PRECISION = precision_for(Configuration("ewc_prototype"), "cpu")
 FULL_OPTIONS = EWCPrototypeOptions(
@@ -60,7 +59,6 @@ def context_of(number: int) -> TaskContext:
         is_returning=False,
         settings=TRAINING_SETTINGS,
         streams=RandomStreams(0, f"update-{number}"),
-        read_file=read_file,
     )
 
 
@@ -72,7 +70,7 @@ def data_of(context: TaskContext) -> SplitData:
     images[::2, :, 8:20] += 0.5
     images[1::2, :, 36:48] += 0.5
     targets = torch.where(torch.arange(IMAGES) % 2 == 0, first_column, second_column)
-    split = TensorSplit(images.half(), targets, tuple(map(str, range(IMAGES))))
+    split = TensorSplit.of_images(images.half(), targets, tuple(map(str, range(IMAGES))))
     return SplitData({Split.TRAIN: split}, TRAINING_SETTINGS, context.streams, PRECISION)
 
 

@@ -122,7 +122,7 @@ def _question(drops: Drops, row: int, margin: Decimal) -> DropQuestion:
     losses, gains = Decimal(float(drops.losses[row])), Decimal(float(drops.gains[row]))
     difference = PairedDifference(
         reference="",
-        metric="",
+        metric="Accuracy",
         drop=losses - gains,
         standard_error=Decimal(float(drops.standard_errors[row])),
         effective_patients=Decimal(float(drops.effective_patients[row])),

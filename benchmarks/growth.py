@@ -22,13 +22,12 @@ from anamnesis.records import (
     find_class_indices,
     label_space,
 )
-from anamnesis.storage.store import read_file
 from anamnesis.training import RandomStreams, SplitData, precision_for, train
 from benchmarks.scoreboard.learning import split_of
 from benchmarks.scoreboard.sites import BenchmarkSite, Cases, HeldOut, SiteEntry, data_folder, read_site
 
 SIZE, IMAGES, SEEDS = 32, 480, (0, 1)
-NETWORK = NetworkSettings(size=(SIZE, SIZE), width=16)
+NETWORK = NetworkSettings(size=(SIZE, SIZE), options={"width": 16, "norm": "group"})
 TRAINING = TrainingSettings(epochs=6, batch_size=16)
 SHARED = {"visual_prototypes": {"sharing": "shared"}}
 METHODS: dict[str, tuple[str, dict[str, object]]] = {
@@ -142,7 +141,6 @@ def learn(updates: Sequence[BenchmarkSite], configuration: Configuration) -> Met
             is_returning=site.name in {visit.name for visit in visits[:-1]},
             settings=configuration.training,
             streams=RandomStreams(configuration.training.seed, f"{site.name}/{len(visits)}"),
-            read_file=read_file,
         )
         precision = precision_for(configuration, "cpu")
         split = split_of(site, site.train, labels)

@@ -11,8 +11,8 @@ from anamnesis.records import NetworkSettings
 from benchmarks.timing import side_by_side
 
 NETWORKS = {
-    "SmallCNN, width 16": NetworkSettings(width=16),
-    "ResNet18, width 64": NetworkSettings("ResNet18", width=64),
+    "SmallCNN, width 16": NetworkSettings(options={"width": 16, "norm": "group"}),
+    "ResNet18, width 64": NetworkSettings("ResNet18", options={"width": 64, "norm": "group"}),
 }
 
 

@@ -11,9 +11,10 @@ from typing import Any, cast
 
 import torch
 
-from anamnesis.methods.base import Batch, TrainingStep
+from anamnesis.methods.base import Batch
 from anamnesis.methods.ewc_prototype import EWCPrototype
 from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
+from anamnesis.methods.stage import TrainingPass, TrainingStep
 from anamnesis.records import Split
 from anamnesis.training import train
 from anamnesis.training.optimisers import make_optimiser
@@ -62,7 +63,7 @@ def make_step_bench(options: EWCPrototypeOptions) -> StepBench:
     method.network.train().requires_grad_()
     data = data_of(second_context)
     (stage,) = method.begin_task(second_context, data)
-    batch = next(iter(data(Split.TRAIN, 1, stage=stage.name)))
+    batch = next(iter(data(Split.TRAIN, TrainingPass(stage.name))))
     return StepBench(
         method,
         make_optimiser(stage, TRAINING_SETTINGS, PRECISION.device),

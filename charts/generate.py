@@ -22,7 +22,7 @@ COPIED_MANIFESTS = {
     "alerts": "*.yaml",
     "dashboards": "*.json",
 }
-KEPT_FOLDERS = ("crds", "admission")
+KEPT_FOLDERS = ("crds", "admission", "people")
 """Folders of resources that stay after an uninstall."""
 
 README_HEAD = """# anamnesis
@@ -31,17 +31,21 @@ Installs the operator that keeps medical-imaging models learning as data arrives
 
     helm install anamnesis charts/anamnesis --namespace anamnesis --create-namespace
 
-`ci/` has two sets of values to start from: `single-node-values.yaml` (one small machine, no Kubeflow) and
+`ci/` has three sets of values to start from: `single-node-values.yaml` (one small machine, no Kubeflow),
 `gpu-cluster-values.yaml` (Kubeflow Pipelines, Kueue, a mirror, a proxy, private certificate authorities, the Prometheus
-operator).
+operator) and `shared-cluster-values.yaml` (own names and labels, quotas, NFS, a proxy that requires a password).
 
-- **Names** are independent of the release's name: a namespace has one operator, `anamnesis-operator`.
+- **Names** are independent of the release's name: the operator's objects are `anamnesis-operator`. A second release in
+  the same namespace needs `fullnameOverride`, `watchNamespaces`, and `crds.enabled` and `people.enabled` set to false.
+  Helm refuses a second release that watches the same namespace: the operator's Role there has the same name always.
+- **Metrics**: the Service answers with the leader's, at every replica. Port 8080 of each pod, `health`, has those of
+  the pod: a standby exports no series of models and sites.
 - **Without cluster-wide rights**: a cluster administrator installs the chart once, with `operator.enabled=false` and
   `rbac.admissionReader.namespaces`. Then install it with `crds.enabled`, `people.enabled` and
   `rbac.admissionReader.create` set to false: all resources are then in `watchNamespaces` and the release's namespace.
 - **Upgrade** with `helm upgrade`: it upgrades the custom resource definitions too, because they are templates.
-- **Uninstall** keeps definitions, admission policy, custom resources and volumes. A release with another name or in
-  another namespace takes them over with `--take-ownership`.
+- **Uninstall** keeps definitions, admission policy, roles of people, custom resources and volumes. A release of the
+  same name and namespace takes them over by itself, another with `--take-ownership`.
 - **Images** are `registry/repository:tag@digest`; `registry` replaces the registry of each.
 
 ## Values
@@ -62,11 +66,16 @@ def outputs() -> dict[Path, str]:
 
 
 def _add_keep_policy(text: str) -> str:
-    """Returns the documents of a manifest with the annotation that makes Helm keep them after an uninstall."""
+    """Returns the documents of a manifest with the annotation that makes Helm keep them after an uninstall.
+
+    Definitions and policy get a label too: the chart adds ``commonLabels`` below the labels of each document.
+    """
     line = "  annotations:\n    helm.sh/resource-policy: keep\n"
     documents = list(yaml.safe_load_all(text))
     if any("annotations" in document["metadata"] for document in documents):
         raise ValueError("a definition has annotations already: merge helm.sh/resource-policy into them")
+    if not any("labels" in document["metadata"] for document in documents):
+        line += "  labels:\n    app.kubernetes.io/part-of: anamnesis\n"
     return text.replace("\nmetadata:\n", f"\nmetadata:\n{line}", len(documents))
 
 

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from anamnesis.components.failure_record import record_failure
 from anamnesis.records import AnamnesisError, InputError
+from anamnesis.records.private_output import private_output
 from anamnesis.records.safe_errors import describe_error, format_safe_traceback
 
 EVENTS_VARIABLE = "ANAMNESIS_EVENTS"
@@ -38,11 +40,16 @@ class StepReporter:
 
 
 @contextmanager
-def report_step(name: str) -> Iterator[StepReporter]:
+def report_step(name: str, request: str = "") -> Iterator[StepReporter]:
     """Reports start, progress, end and error of the step in the ``with`` block.
 
     An ``AnamnesisError`` is reported with its message. Any other error is reported with type and place only, because
-    its text may quote patient data; it is raised as an ``AnamnesisError``, because Kubeflow logs the traceback.
+    its text may quote patient data; it is raised as an ``AnamnesisError``, because Kubeflow logs the traceback. Inside
+    the block nothing else reaches standard output: no warning, no log, no error of a thread or a worker.
+
+    Args:
+        name: of the step.
+        request: the pipeline parameter ``request``; of an operator's run it names the registry that keeps the error.
     """
     write = _open_writer(os.environ.get(EVENTS_VARIABLE, ""))
 
@@ -52,13 +59,16 @@ def report_step(name: str) -> Iterator[StepReporter]:
     step_reporter = StepReporter(name, emit)
     emit({"event": "start", "step": name})
     try:
-        yield step_reporter
+        with private_output():
+            yield step_reporter
     except Exception as error:
         exit_code = error.exit_code if isinstance(error, AnamnesisError) else AnamnesisError.exit_code
         message = describe_error(error)
         if isinstance(error, ModuleNotFoundError):
             message += ": this step needs the training image"
         emit({"event": "error", "step": name, "exit_code": exit_code, "message": message})
+        if problem := record_failure(request, name, message, exit_code):
+            emit({"event": "failure_not_recorded", "step": name, "message": problem})
         if isinstance(error, AnamnesisError):
             raise error from None  # its cause may quote a file
         raise AnamnesisError(f"{message}\n{format_safe_traceback(error)}") from None

@@ -29,7 +29,8 @@ def find_images(text: str) -> Iterator[str]:
     except yaml.YAMLError:
         return
     for document in documents:
-        yield from _walk(document)
+        if not isinstance(document, str):  # plain text is parsed as itself
+            yield from _walk(document)
 
 
 def _walk(value: Any) -> Iterator[str]:

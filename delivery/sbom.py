@@ -26,7 +26,7 @@ from packaging.utils import canonicalize_name
 
 IMAGES = {
     "anamnesis-operator": "anamnesis[operator,pipelines]",
-    "anamnesis-training": "anamnesis[learn,operator,pipelines]",
+    "anamnesis-training": "anamnesis[pretrained,operator,pipelines]",
 }
 """Image -> the requirement installed in it."""
 SITE_PACKAGES = "opt/anamnesis/lib/python3.*/site-packages"

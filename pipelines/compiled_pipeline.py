@@ -93,11 +93,29 @@ def check_arguments(pipeline: CompiledPipeline, arguments: Mapping[str, object])
             _check_argument(name, arguments[name], definition["parameterType"])
         elif not definition.get("isOptional"):
             raise InputError(f"pipeline parameter {name}: missing; pipeline {pipeline.name} requires this parameter")
-    if (size := len(json.dumps(dict(arguments)))) > MAXIMUM_BYTES:
+    if (size := _json_size(dict(arguments))) > MAXIMUM_BYTES:
+        name = max(arguments, key=lambda name: _json_size(arguments[name]))
         raise InputError(
-            f"pipeline arguments: expected at most {MAXIMUM_BYTES} bytes as JSON, found {size}; use fewer sites, or "
-            "shorter names and options"
+            f"pipeline parameter {name}: expected at most {MAXIMUM_BYTES} bytes for all parameters together, found "
+            f"{_json_size(arguments[name])} of {size} bytes{_largest_parts(arguments[name])}; use fewer sites in the "
+            "model, or shorter lists, names and options in the model and its Sites"
         )
+
+
+def _json_size(value: object) -> int:
+    return len(json.dumps(value))
+
+
+def _largest_parts(value: object) -> str:
+    """Returns the largest fields of a parameter that is a JSON object, with their sizes; empty for any other."""
+    try:
+        fields = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return ""
+    if not isinstance(fields, dict):
+        return ""
+    sizes = sorted(((_json_size(field), name) for name, field in fields.items()), reverse=True)[:3]
+    return " (the largest: " + ", ".join(f"{name} {size}" for size, name in sizes) + ")"
 
 
 def _check_argument(name: str, value: object, parameter_type: str) -> None:

@@ -2,8 +2,9 @@
 
 Kubeflow does not accept labels and tolerations as parameters, and older back ends ignore images and GPU counts in
 parameters. As constants they work on every back end. The result equals the output of ``kfp.kubernetes`` (a test
-compares them) with one difference: kfp writes the name of a secret or claim twice, as a constant and as a constant
-parameter. Back ends before 2.5 refuse the second form and all back ends read the first, so only the first is written.
+compares them) with one difference: kfp writes the name of a secret, ConfigMap or claim twice, as a constant and as a
+constant parameter. Back ends before 2.5 refuse the second form and all back ends read the first, so only the first is
+written.
 """
 
 from collections.abc import Mapping
@@ -14,98 +15,30 @@ from typing import Any
 
 import yaml
 
+from anamnesis.pipelines.runtime import (
+    ComputeResources,
+    ConfigMapEnv,
+    ConfigMapFiles,
+    NodeAffinity,
+    Runtime,
+    SecretEnv,
+    SecretFiles,
+    Toleration,
+)
 from anamnesis.records import InputError, digest_hex, digest_json
 
 Executor = dict[str, Any]
 _QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _ACCELERATED_EXECUTORS = ("exec-train-", "exec-evaluate-scheduled")
 """Executors that get accelerators; the evaluations of an update are small and run without."""
-
-
-@dataclass(frozen=True, slots=True)
-class Toleration:
-    """A taint that the pods of the pipeline tolerate; empty fields are omitted."""
-
-    key: str = ""
-    operator: str = ""
-    value: str = ""
-    effect: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SecretEnv:
-    """A secret whose keys become environment variables.
-
-    Attributes:
-        name: name of the Kubernetes Secret.
-        variables: key in the secret -> environment variable.
-    """
-
-    name: str
-    variables: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class SecretFiles:
-    """A secret whose keys become files.
-
-    Attributes:
-        name: name of the Kubernetes Secret.
-        path: absolute path of the folder in every step.
-    """
-
-    name: str
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Volume:
-    """A PersistentVolumeClaim and where it is mounted.
-
-    Attributes:
-        claim: name of the claim in the namespace of the pipelines.
-        path: absolute mount path in every step.
-    """
-
-    claim: str
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Runtime:
-    """Constants of one cluster; all apply to every step unless stated otherwise.
-
-    Attributes:
-        image: image, preferably with a digest; empty keeps the compiled image.
-        accelerators: number per training step and per scheduled evaluation; 0 means none.
-        accelerator_type: resource name of the accelerator.
-        tolerations: tolerations of the pods.
-        node_selector: node labels that the pods require.
-        secrets: secrets as environment variables, for the store and the split key.
-        queue: local queue of Kueue; empty sets no label.
-        pull_secrets: names of the image pull secrets.
-        shared_memory: size of ``/dev/shm`` in steps with accelerators, for example ``2Gi``; empty keeps the default.
-        volumes: volumes to mount.
-        environment: environment variables.
-        secret_files: secrets as files.
-    """
-
-    image: str = ""
-    accelerators: int = 0
-    accelerator_type: str = "nvidia.com/gpu"
-    tolerations: tuple[Toleration, ...] = ()
-    node_selector: Mapping[str, str] = field(default_factory=dict)
-    secrets: tuple[SecretEnv, ...] = ()
-    queue: str = ""
-    pull_secrets: tuple[str, ...] = ()
-    shared_memory: str = ""
-    volumes: tuple[Volume, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
-    secret_files: tuple[SecretFiles, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.accelerators < 0:
-            raise InputError(f"runtime.accelerators: expected 0 or more, found {self.accelerators}")
+_STEP_KINDS = {
+    "exec-ingest-": "Ingest",
+    "exec-train-": "Train",
+    "exec-evaluate-": "Evaluate",
+    "exec-promote-": "Decide",
+}
+"""Start of an executor's label -> kind of step, which has resources of its own."""
+_BYTES = {"Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +97,7 @@ def specialise(ir: PipelineIR, runtime: Runtime) -> PipelineIR:
     for label, executor in pipeline["deploymentSpec"]["executors"].items():
         uses_accelerator = label.startswith(_ACCELERATED_EXECUTORS)
         _set_container(executor["container"], runtime, uses_accelerator)
+        _set_resources(executor["container"], _step_resources(label, runtime))
         if settings := _kubernetes_settings(runtime, uses_accelerator):
             executor_settings[label] = executor_settings.get(label, {}) | settings
     if executor_settings:
@@ -183,6 +117,37 @@ def _set_container(container: Executor, runtime: Runtime, uses_accelerator: bool
         container.setdefault("resources", {})["accelerator"] = accelerator
 
 
+def _step_resources(label: str, runtime: Runtime) -> ComputeResources:
+    kinds = (kind for start, kind in _STEP_KINDS.items() if label.startswith(start))
+    return runtime.resources.get(next(kinds, ""), ComputeResources())
+
+
+def _set_resources(container: Executor, resources: ComputeResources) -> None:
+    """Sets CPU and memory under both names, as kfp does: back ends before 2.5 read the numbers, later ones the texts.
+
+    The numbers are CPUs and gigabytes.
+    """
+    amounts = {
+        "CpuRequest": (resources.cpu_request, _cpus),
+        "CpuLimit": (resources.cpu_limit, _cpus),
+        "MemoryRequest": (resources.memory_request, _gigabytes),
+        "MemoryLimit": (resources.memory_limit, _gigabytes),
+    }
+    for name, (quantity, convert) in amounts.items():
+        if quantity:
+            number_name = name[0].lower() + name[1:]
+            container.setdefault("resources", {}).update({number_name: convert(quantity), f"resource{name}": quantity})
+
+
+def _cpus(quantity: str) -> float:
+    return float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
+
+
+def _gigabytes(quantity: str) -> float:
+    number = quantity.rstrip("MGTi")
+    return float(number) * _BYTES[quantity[len(number) :]] / 10**9
+
+
 def _kubernetes_settings(runtime: Runtime, uses_accelerator: bool) -> Executor:
     """Returns the executor's part of the platform document."""
     shared_memory_mount = {"volumeName": "shared-memory", "mountPath": "/dev/shm", "medium": "Memory"}
@@ -191,10 +156,13 @@ def _kubernetes_settings(runtime: Runtime, uses_accelerator: bool) -> Executor:
         "nodeSelector": {"labels": dict(runtime.node_selector)} if runtime.node_selector else {},
         "podMetadata": {"labels": {_QUEUE_LABEL: runtime.queue}} if runtime.queue else {},
         "pvcMount": [{"constant": volume.claim, "mountPath": volume.path} for volume in runtime.volumes],
-        "secretAsVolume": [
-            {"secretName": secret_file.name, "mountPath": secret_file.path} for secret_file in runtime.secret_files
+        "secretAsVolume": [_volume("secretName", files) for files in runtime.secret_files],
+        "configMapAsVolume": [_volume("configMapName", files) for files in runtime.config_map_files],
+        "secretAsEnv": [_variables("secretName", "secretKey", secret) for secret in runtime.secrets],
+        "configMapAsEnv": [
+            _variables("configMapName", "configMapKey", config_map) for config_map in runtime.config_maps
         ],
-        "secretAsEnv": [_secret_env(secret) for secret in runtime.secrets],
+        "nodeAffinity": [_node_affinity(affinity) for affinity in runtime.node_affinity],
         "tolerations": [_toleration(toleration) for toleration in runtime.tolerations],
         "emptyDirMounts": [shared_memory_mount | {"sizeLimit": runtime.shared_memory}]
         if uses_accelerator and runtime.shared_memory
@@ -203,9 +171,22 @@ def _kubernetes_settings(runtime: Runtime, uses_accelerator: bool) -> Executor:
     return {name: value for name, value in settings.items() if value}
 
 
-def _secret_env(secret: SecretEnv) -> Executor:
-    variables = [{"secretKey": key, "envVar": variable} for key, variable in secret.variables.items()]
-    return {"secretName": secret.name, "keyToEnv": variables}
+def _volume(name_field: str, files: SecretFiles | ConfigMapFiles) -> Executor:
+    return {name_field: files.name, "mountPath": files.path}
+
+
+def _variables(name_field: str, key_field: str, source: SecretEnv | ConfigMapEnv) -> Executor:
+    variables = [{key_field: key, "envVar": variable} for key, variable in source.variables.items()]
+    return {name_field: source.name, "keyToEnv": variables}
+
+
+def _node_affinity(affinity: NodeAffinity) -> Executor:
+    conditions = [
+        {"key": condition.key, "operator": condition.operator}
+        | ({"values": list(condition.values)} if condition.values else {})
+        for condition in affinity.conditions
+    ]
+    return {"matchExpressions": conditions} | ({"weight": affinity.weight} if affinity.weight is not None else {})
 
 
 def _toleration(toleration: Toleration) -> Executor:

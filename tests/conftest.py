@@ -15,13 +15,29 @@ from builders.api_server import ApiServer
 from builders.orthanc_server import PLUGINS, OrthancServer
 from builders.s3_server import S3Server
 from fakes.memory_store import MemoryStore
+from hypothesis import HealthCheck, settings
 
 from anamnesis.storage import Store, open_store
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 BUCKET = "models"
+API_SERVERS = {"api_server", "empty_cluster"}
 _numbers = count()
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of torch: the workers of pytest already use every core
+# A busy machine is not a fault of the code; and each run of the tests tries the same examples.
+settings.register_profile(
+    "few", max_examples=25, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("many", settings.get_profile("few"), max_examples=300)
+settings.load_profile("few")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives each file to one worker, and all files that need the same API server to the same one."""
+    groups = {item.path: server for item in items for server in API_SERVERS & set(getattr(item, "fixturenames", ()))}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(groups.get(item.path, str(item.path.relative_to(ROOT)))))
 
 
 def missing(reason: str) -> NoReturn:
@@ -39,6 +55,15 @@ def _shared_binaries() -> Path | None:
         return None
     out = subprocess.run([sys.executable, str(tool), "path"], capture_output=True, text=True, check=True)
     return Path(out.stdout.strip())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def scratch_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The scratch folder of the tests and of the processes that they start; never that of the user."""
+    folder = tmp_path_factory.mktemp("scratch")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANAMNESIS_SCRATCH", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from anamnesis.cli.commands import (
+    backbones,
     decisions,
     demo,
     doctor,
@@ -21,6 +22,7 @@ from anamnesis.cli.commands import (
     registry,
     report,
     run,
+    scratch,
     signing_key,
     status,
     support_bundle,
@@ -117,6 +119,7 @@ COMMAND_MODULES = (
     status,
     methods,
     doctor,
+    scratch,
     suspend,
     support_bundle,
     operator,
@@ -127,6 +130,7 @@ COMMAND_MODULES = (
 for command_module in COMMAND_MODULES:
     command_module.register_commands(app)
 app.add_typer(registry.app, name="registry")
+app.add_typer(backbones.app, name="backbones")
 signing_key.register_commands(key.app)
 app.add_typer(testset.app, name="testset")
 app.add_typer(patient.app, name="patient")

@@ -23,13 +23,15 @@ def describe_model_status(model: str, status: PlannedModelStatus) -> Iterator[st
     yield f"{model}: champion {short_digest(status.champion)}"
     if status.withdrawal:
         yield f"  {status.withdrawal}"
-    rows = [[site.name, site.state.value, site.message] for site in status.sites]
+    rows = [[site.name, site.state.value, "; ".join(filter(None, (site.message, site.note)))] for site in status.sites]
     yield from (f"  {line}" for line in format_table(["site", "state", ""], rows))
 
 
 def describe_local_status(model_status: LocalModelStatus) -> Iterator[str]:
     """Yields the lines."""
     yield from describe_model_status(model_status.model, model_status.status)
+    if model_status.learning_rate:
+        yield f"  {model_status.learning_rate}"
     for report in model_status.reports.values():
         yield from (f"  {line}" for line in report_lines(report))
     yield f"  registry {model_status.registry}\n  head {model_status.head}"

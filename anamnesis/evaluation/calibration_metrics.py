@@ -9,6 +9,7 @@ from anamnesis.evaluation.calibration import LARGEST_SCALE, fit_temperature
 from anamnesis.evaluation.patient_intervals import index_patients, patient_variance, sum_by_patient
 from anamnesis.evaluation.statistics import make_metric
 from anamnesis.records import Metric
+from anamnesis.records.metric_names import CALIBRATION_ERROR, CALIBRATION_SLOPE
 from anamnesis.registry.student_t import t_quantile
 
 MAXIMUM_BINS = 10
@@ -30,9 +31,9 @@ def calibration_metrics(logits: Tensor, targets: Tensor, patients: Sequence[str]
     count = len(set(patients))
     if count < 2:
         return {}
-    metrics = {"CalibrationError": _calibration_error(logits.double().softmax(1), targets, patient_index, count)}
+    metrics = {CALIBRATION_ERROR: _calibration_error(logits.double().softmax(1), targets, patient_index, count)}
     if slope := _calibration_slope(logits.double(), targets, patient_index, count):
-        metrics["CalibrationSlope"] = slope
+        metrics[CALIBRATION_SLOPE] = slope
     return metrics
 
 

@@ -1,4 +1,4 @@
-"""Scores of one test set: classification from logits, segmentation from masks, prognosis from risks."""
+"""Scores of a classification on one test set, from logits and answers."""
 
 from collections.abc import Sequence
 
@@ -16,6 +16,7 @@ from anamnesis.evaluation.patient_intervals import (
 )
 from anamnesis.evaluation.statistics import make_metric
 from anamnesis.records import InputError, Metric
+from anamnesis.records.metric_names import ACCURACY, AUROC, BALANCED_ACCURACY, CLASS_INCREMENTAL_ACCURACY
 
 
 def classification_metrics(
@@ -55,14 +56,14 @@ def classification_metrics(
     is_correct, is_true_class = answers.cpu() == targets, targets == task_classes[:, None]
     is_true_class = is_true_class[is_true_class.any(1)]
     metrics = {
-        "Accuracy": share_metric(is_correct, patient_index),
-        "BalancedAccuracy": _balanced_accuracy(is_correct, is_true_class, patient_index),
-        "ClassIncrementalAccuracy": share_metric(answers_without_site.cpu() == targets, patient_index),
+        ACCURACY: share_metric(is_correct, patient_index),
+        BALANCED_ACCURACY: _balanced_accuracy(is_correct, is_true_class, patient_index),
+        CLASS_INCREMENTAL_ACCURACY: share_metric(answers_without_site.cpu() == targets, patient_index),
     }
     if len(is_true_class) > 1:
         is_present = (targets == task_classes[:, None]).any(1)
         scores = log_odds(logits[:, task_classes])[is_present]
-        metrics["AUROC"] = area_metric(scores, is_true_class, patient_index)
+        metrics[AUROC] = area_metric(scores, is_true_class, patient_index)
     return metrics
 
 
@@ -110,41 +111,6 @@ def log_odds(logits: Tensor) -> Tensor:
         logits[:, None].expand(-1, logits.shape[1], -1).masked_fill(torch.eye(logits.shape[1]).bool(), -torch.inf)
     )
     return (logits - other_logits.logsumexp(-1)).T.round(decimals=9)
-
-
-def dice(prediction: Tensor, mask: Tensor, classes: int) -> Tensor:
-    """Returns the Dice coefficient 2 |P and M| / (|P| + |M|) of each case and foreground class, [N, classes - 1].
-
-    A class absent from both scores 1, from one of them 0. Source: Dice, Ecology 26 (1945) 297.
-
-    Args:
-        prediction: [N, ...], integer classes, 0 is background.
-        mask: the truth, of the same shape.
-        classes: their number, background included.
-    """
-    foreground_classes = torch.arange(1, classes, device=mask.device)[:, None]
-    predicted, actual = (labels.flatten(1)[:, None] == foreground_classes for labels in (prediction, mask))
-    overlap, total = (predicted & actual).sum(-1).double(), (predicted.sum(-1) + actual.sum(-1)).double()
-    return torch.where(total > 0, 2 * overlap / total.clamp(min=1), 1.0)
-
-
-def c_index(risk: Tensor, days: Tensor, event: Tensor) -> float | None:
-    """Returns Harrell's concordance index, or none without two comparable cases.
-
-    Two cases are comparable when the one with the shorter time had the event (at equal times: when one had it and the
-    other was censored). They are concordant when that case also has the higher risk; equal risks count half. Source:
-    Harrell et al., JAMA 247 (1982) 2543.
-
-    Args:
-        risk: [N], higher means an earlier event.
-        days: [N], to the event or to the end of observation.
-        event: [N], bool.
-    """
-    is_earlier = (days[:, None] < days) | ((days[:, None] == days) & ~event)
-    is_comparable = is_earlier & event[:, None]
-    concordant = (risk[:, None] > risk).double() + 0.5 * (risk[:, None] == risk).double()
-    pairs = int(is_comparable.sum())
-    return float((concordant * is_comparable).sum()) / pairs if pairs else None
 
 
 def _check_inputs(logits: Tensor, targets: Tensor, class_indices: Sequence[int]) -> None:

@@ -1,4 +1,4 @@
-"""How much lower a version scores than a reference on the same patients, with standard errors over patients.
+"""How much worse a version scores than a reference on the same patients, with standard errors over patients.
 
 A drop is the share of what only the reference gets right (*losses*) minus the share of what only the version gets right
 (*gains*): of cases for a recall or an accuracy, of the mean over classes for a balanced accuracy, of pairs of a
@@ -23,7 +23,8 @@ from anamnesis.evaluation.patient_intervals import (
     sum_by_patient,
 )
 from anamnesis.evaluation.statistics import make_metric
-from anamnesis.records import PairedDifference, recall_metric
+from anamnesis.records import PairedDifference, metric_properties, recall_metric
+from anamnesis.records.metric_names import ACCURACY, AUROC, BALANCED_ACCURACY
 
 _PAIRS = 1_000_000
 """Pairs of cases that are compared at once."""
@@ -81,16 +82,17 @@ def paired_differences(
 def mean_difference(
     reference: str, metric: str, *, before: Tensor, after: Tensor, patients: Sequence[str]
 ) -> PairedDifference:
-    """Returns the drop of a mean over cases, such as ``Dice``; it has no losses and gains.
+    """Returns how much worse a mean over cases is, such as ``Dice``; it has no losses and gains.
 
     Args:
         reference: digest of the reference version.
-        metric: its name.
+        metric: its name; the registry of metrics has its direction.
         before: [N], values of the reference.
         after: [N], values of the version.
         patients: [N], the pseudonym of the patient of each case.
     """
-    values, patient_index = before.double() - after.double(), index_patients(patients)
+    sign = -1 if metric_properties(metric).is_lower_better else 1
+    values, patient_index = sign * (before.double() - after.double()), index_patients(patients)
     drop, count = float(values.mean()), torch.tensor(len(set(patients)))
     influence = sum_by_patient(values - drop, patient_index) / len(values)
     return PairedDifference(
@@ -217,16 +219,16 @@ def _measure_drops(
     is_true_class = targets == torch.arange(len(truth.classes))[:, None]
     is_present = is_true_class.any(1)
     is_right_before, is_right_after = (cases.answers.cpu() == targets for cases in (before, after))
-    if primary_metric == "Accuracy":
+    if primary_metric == ACCURACY:
         everyone = torch.ones_like(targets, dtype=torch.bool)[None]
         yield primary_metric, drops_of_shares(is_right_before, is_right_after, everyone, patient_index)
-    if primary_metric == "BalancedAccuracy":
+    if primary_metric == BALANCED_ACCURACY:
         yield primary_metric, drops_of_shares(is_right_before, is_right_after, is_true_class[is_present], patient_index)
     if int(is_present.sum()) > 1:
         scores_before, scores_after = (
             log_odds(cases.logits.detach().double().cpu())[is_present] for cases in (before, after)
         )
-        yield "AUROC", drops_of_areas(scores_before, scores_after, is_true_class[is_present], patient_index)
+        yield AUROC, drops_of_areas(scores_before, scores_after, is_true_class[is_present], patient_index)
     patient_counts = {
         name: count_patients(patient_index[rows]) for name, rows in zip(truth.classes, is_true_class, strict=True)
     }

@@ -12,7 +12,11 @@ from anamnesis.registry.student_t import t_quantile
 
 
 def make_metric(value: float, n: int, interval: tuple[float, float] | None = None, patients: int = 0) -> Metric:
-    """Returns ``value`` and its interval as exact decimals of six places."""
+    """Returns ``value`` and its interval as exact decimals of six places.
+
+    Raises:
+        InputError: a number is not finite.
+    """
     low, high = (None, None) if interval is None else (_six_places(end) for end in interval)
     return Metric(_six_places(value), n, low, high, patients)
 

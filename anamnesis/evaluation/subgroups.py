@@ -9,6 +9,7 @@ from anamnesis.evaluation.class_recall import hidden_classes
 from anamnesis.evaluation.disclosure import count_patients, masked_cells
 from anamnesis.evaluation.metrics import area_metric, share_metric
 from anamnesis.records import Metric, Subgroup, recall_metric
+from anamnesis.records.metric_names import ACCURACY, AUROC
 
 NOT_STATED = "not stated"
 """Value of the cases without the attribute."""
@@ -78,9 +79,9 @@ def _scores(
     classes: Sequence[str],
     shown: Sequence[int],
 ) -> dict[str, Metric]:
-    metrics = {"Accuracy": share_metric(is_right, patients)}
+    metrics = {ACCURACY: share_metric(is_right, patients)}
     if len(classes) == 2 and len(shown) == 2:
-        metrics["AUROC"] = area_metric(probabilities[:, 1][None], (targets == 1)[None], patients)
+        metrics[AUROC] = area_metric(probabilities[:, 1][None], (targets == 1)[None], patients)
     recalls = {
         recall_metric(classes[position]): share_metric(is_right[rows], patients[rows])
         for position, rows in ((position, targets == position) for position in shown)

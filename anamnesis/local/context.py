@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from anamnesis.local.default_network import DefaultNetwork, choose_default_network, with_network
 from anamnesis.local.signing import adopt_registry, establish_registry, open_model_registry
 from anamnesis.local.state import LocalState
 from anamnesis.local.updates import LocalContext
@@ -62,9 +63,18 @@ class SelectedModel:
         """Returns where the split key of a site is."""
         return split_key_reference(self.model, site, self.state.split_key)
 
+    @property
+    def default_network(self) -> DefaultNetwork | None:
+        """The network that this machine chooses; none where the model names one."""
+        if "network" in self.model.resource.spec.model_fields_set:
+            return None
+        return choose_default_network(self.registry)
+
     def local_context(self, author: str) -> LocalContext:
-        """Returns the context of local mode."""
-        return LocalContext(self.model, self.resources, state=self.state, author=author)
+        """Returns the context of local mode: the model has the network that it names, or else this machine's choice."""
+        default = self.default_network
+        model = with_network(self.model, default.network) if default else self.model
+        return LocalContext(model, self.resources, state=self.state, author=author)
 
     def site(self, name: str) -> LoadedResource[Site]:
         """Returns one of the model's sites; without a name, the only one.

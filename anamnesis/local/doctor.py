@@ -18,12 +18,13 @@ from anamnesis.operator.requests import configuration
 from anamnesis.pipelines.training.continual_update import compiled_pipeline
 from anamnesis.records import AnamnesisError, SiteConfig
 from anamnesis.storage import Store, open_store
+from anamnesis.storage.scratch import Scratch, describe_scratch
 
 PACKAGE_GROUPS = {
     "learning": ("torch", "monai", "numpy", "safetensors", "pydicom", "nibabel", "pillow"),
     "reports": ("jinja2", "matplotlib"),
     "pipelines": ("kfp",),
-    "cluster": ("kopf", "kubernetes"),
+    "cluster": ("urllib3", "kubernetes"),
 }
 
 
@@ -48,7 +49,7 @@ def run_checks(files: Sequence[Path], model: str) -> list[Check]:
         Check("python", "ok", f"{platform.python_version()} on {platform.machine()}, {os.cpu_count()} processors")
     ]
     checks += [Check(group, *_check_packages(names)) for group, names in PACKAGE_GROUPS.items()]
-    checks += [_check_device(), _check_browser(), _check_images()]
+    checks += [_check_device(), _check_browser(), _check_images(), _run_check("scratch", _describe_scratch)]
     if files:
         for selected_model in select_models(files, model):
             checks += _check_model(selected_model)
@@ -87,6 +88,10 @@ def _check_images() -> Check:
         if folder
         else Check("images", "absent", "no ANAMNESIS_DATA: the demo uses phantoms")
     )
+
+
+def _describe_scratch() -> str:
+    return describe_scratch(Scratch.of_environment(os.environ))
 
 
 def _check_model(selected_model: SelectedModel) -> Iterator[Check]:

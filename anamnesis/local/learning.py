@@ -53,6 +53,7 @@ class LearnedUpdate:
         reason: the gate's reason.
         held_back: which patients wait until there are enough, in words; empty for none.
         has_operating_point: whether temperature and threshold of the site were fitted on held-out patients.
+        learning_rate: of the version and where it comes from, in words; empty where it has none.
     """
 
     site: str
@@ -63,6 +64,7 @@ class LearnedUpdate:
     reason: str
     held_back: str = ""
     has_operating_point: bool = True
+    learning_rate: str = ""
 
     @property
     def summary(self) -> str:
@@ -70,8 +72,9 @@ class LearnedUpdate:
         promotion, reason = "promoted" if self.promoted else "not promoted", self.reason.partition(":")[0]
         held_back = f"; {self.held_back}" if self.held_back else ""
         point = "" if self.has_operating_point else f"; {_NO_OPERATING_POINT}"
+        rate = f"; {self.learning_rate}" if self.learning_rate else ""
         verdict = f"verdict of the gate: {self.verdict}, {reason}"
-        return f"{short_digest(self.version)} {promotion}; {verdict}{held_back}{point}"
+        return f"{short_digest(self.version)} {promotion}; {verdict}{held_back}{point}{rate}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,8 @@ def _run_updates(
 ) -> LearningResult:
     local_context, learned_updates = selected_model.local_context(author), []
     selected_model.establish_registry()
+    if default_network := selected_model.default_network:
+        progress_reporter.print_line(f"{selected_model.model.name}: {default_network.reason}")
     pipeline_runner = LocalPipelineRunner(selected_model.state.runs, utc_now, workers)
     progress = progress_reporter.track(selected_model.model.name)
     inspect_site = make_site_inspector(selected_model, failures)
@@ -198,6 +203,7 @@ def _read_learned_update(request: UpdateRequest, record: RunRecord) -> LearnedUp
         reason=decision.reason,
         held_back=describe_held_back(held_back, request.minimum_patients),
         has_operating_point=trained["operating_point"] is not None or task_type is not TaskType.CLASSIFICATION,
+        learning_rate=str(trained["learning_rate"]),
     )
 
 

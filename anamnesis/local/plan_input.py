@@ -8,7 +8,7 @@ from anamnesis.operator.api import ContinualModel, LoadedResource, Site
 from anamnesis.operator.candidates import site_candidates
 from anamnesis.operator.plan import ObservedSite, PlanInput
 from anamnesis.operator.requests import configuration, gate_policy, learned_site_refs, update_request
-from anamnesis.records import SiteRef, Version, encode
+from anamnesis.records import SiteRef, Version
 from anamnesis.registry import Log, describe_withdrawal, evaluate_gate, list_versions, read_version
 from anamnesis.storage import Store
 from anamnesis.updates.required_tests import required_tests
@@ -83,7 +83,7 @@ def observe_local(
     site_contents = {name: inspect_site(site) for name, site in sites.items()}
     test_sets = {name: contents.test_set for name, contents in site_contents.items()}
     learned_refs, champion = learned_site_refs(lineage, sites, test_sets), history.champion or ""
-    policy, present_configuration = gate_policy(model.resource.spec), encode(configuration(model.resource.spec))
+    policy, present_configuration = gate_policy(model.resource.spec), configuration(model.resource.spec).identity
     observed_sites = {}
     for name, contents in site_contents.items():
         data = (name, contents.snapshot)
@@ -100,7 +100,8 @@ def observe_local(
         base_by_version = {
             digest: version.base or ""
             for digest, version in versions.items()
-            if (version.site, version.snapshot) == data and encode(version.configuration) == present_configuration
+            if (version.site, version.snapshot) == data
+            and present_configuration.is_configuration_of(version.configuration)
         }
         evaluate = partial(evaluate_gate, registry, policy=policy, tests=tests)
         candidates = tuple(site_candidates(base_by_version, history, entries, evaluate))

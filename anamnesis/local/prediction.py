@@ -100,7 +100,7 @@ def predict_studies(
     predictions = []
     for path in paths:
         with open_study_files(path) as files:
-            studies = choose_images(files, reading_sites)
+            studies = choose_images(files, reading_sites, model.method.capabilities)
             if not studies:
                 raise InputError(
                     f"{str(path)!r}: no image among {len(files)} files; give DICOM, NIfTI, PNG, JPEG or NPZ files, a "

@@ -13,7 +13,7 @@ from anamnesis.registry.opening import read_private_key, sign_with
 from anamnesis.registry.registry_store import signing_of
 from anamnesis.registry.signature_verification import warn_about_unverified_entries
 from anamnesis.registry.signing import make_signer
-from anamnesis.storage import Store, open_store
+from anamnesis.storage import Store
 
 
 def signing_settings(model: LoadedResource[ContinualModel], state: LocalState) -> SigningSettings:
@@ -30,7 +30,7 @@ def open_model_registry(model: LoadedResource[ContinualModel], resources: Resour
         OtherModelError: the registry belongs to another model.
         IntegrityError: the log was cut or rewritten since this machine has used it.
     """
-    store = open_store(registry_url(model))
+    store = state.open_registry_store(registry_url(model))
     registry = sign_with(store, signing_settings(model, state))
     entries = Log(store).entries()
     _check_head(state, entries, store.url)
@@ -98,7 +98,7 @@ def adopt_registry(
         RefusedError: the model lists its keys, and the key of this machine is not one of them.
     """
     make_machine_key(model, state)
-    registry = sign_with(open_store(registry_url(model)), signing_settings(model, state))
+    registry = sign_with(state.open_registry_store(registry_url(model)), signing_settings(model, state))
     identity = model_identity(model, resources.sites_of(model))
     Log(registry).append(EntryKind.ADOPT, identity.model, author, reason)
     open_model_registry(model, resources, state)  # refuses other tasks or unsigned records

@@ -3,6 +3,7 @@
 Withdrawals stay in the site's own store: a registry that names their number or their time would say who they are.
 """
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,6 +16,7 @@ from anamnesis.records import EntryKind, LogEntry
 from anamnesis.records.timestamps import format_timestamp, utc_now
 from anamnesis.registry import Log, record_site_change
 from anamnesis.storage import open_store
+from anamnesis.storage.scratch import Scratch
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class WithdrawnPatients:
 def withdraw_site_patients(
     selected_model: SelectedModel, site: LoadedResource[Site], identifiers: Iterable[str], *, author: str, reason: str
 ) -> WithdrawnPatients:
-    """Withdraws patients of a site. A repeated call changes nothing.
+    """Withdraws patients of a site, and removes its prepared images from this machine. A repeated call changes nothing.
 
     Raises:
         AnamnesisError: there is no number, or the store is not readable.
@@ -95,6 +97,7 @@ def withdraw_site_patients(
     withdrawal = snapshots.withdraw_patients(
         store, key, site.name, identifiers, author=author, reason=reason, recorded_at=format_timestamp(utc_now())
     )
+    Scratch.of_environment(os.environ).remove_all(store.url)
     return WithdrawnPatients(
         site.name,
         withdrawal.patients,

@@ -3,7 +3,7 @@
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,9 @@ from anamnesis.operator.api.model import ContinualModel
 from anamnesis.operator.plan import PlannedModelStatus
 from anamnesis.records import encode
 from anamnesis.registry import LogPosition
+from anamnesis.storage import open_store
+from anamnesis.storage.cached import CachedStore
+from anamnesis.storage.folder import translate_os_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +23,22 @@ class LocalState:
 
     Attributes:
         folder: its path.
+        open_stores: URL -> a registry that this process has read, with a cache: its log is read once.
     """
 
     folder: Path
+    open_stores: dict[str, CachedStore] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def for_model(cls, model: LoadedResource[ContinualModel]) -> "LocalState":
         """Returns the state of ``model``."""
         return cls(model.folder / ".anamnesis" / model.name)
+
+    def open_registry_store(self, url: str) -> CachedStore:
+        """Returns the store at a registry's URL, the same one at every call."""
+        if url not in self.open_stores:
+            self.open_stores[url] = CachedStore(open_store(url))
+        return self.open_stores[url]
 
     @property
     def runs(self) -> Path:
@@ -65,10 +76,11 @@ class LocalState:
         return stored
 
     def _write(self, document: Mapping[str, Any]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         temporary = self.folder / f".status-{secrets.token_hex(4)}"
-        temporary.write_text(json.dumps(document, indent=2), encoding="utf-8")
-        temporary.replace(self.status_file)
+        with translate_os_errors(self.status_file):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(json.dumps(document, indent=2), encoding="utf-8")
+            temporary.replace(self.status_file)
 
     def head(self, registry: str) -> LogPosition | None:
         """Returns the head of a registry's log as last seen on this machine, or none."""

@@ -13,7 +13,7 @@ from anamnesis.operator.plan import PlannedModelStatus
 from anamnesis.pipelines.run_record import RunRecord, read_records
 from anamnesis.records import encode_object
 from anamnesis.records.timestamps import utc_now
-from anamnesis.registry import Log
+from anamnesis.registry import Log, describe_learning_rate, list_update_records
 from anamnesis.registry.registry_store import signing_of
 from anamnesis.registry.signature_verification import describe_signers
 
@@ -32,6 +32,7 @@ class LocalModelStatus:
         warnings: about entries of the log that are not verified.
         signatures: who signed the entries of the log, and whether that was verified.
         reports: site -> the report about its version that waits for a person.
+        learning_rate: of the champion and where it comes from, in words; empty where it has none.
     """
 
     model: str
@@ -43,6 +44,7 @@ class LocalModelStatus:
     warnings: tuple[str, ...] = ()
     signatures: str = ""
     reports: Mapping[str, CandidateReport] = field(default_factory=dict)
+    learning_rate: str = ""
 
     def document(self) -> dict[str, object]:
         """Returns the content as a document for programs."""
@@ -66,4 +68,5 @@ def read_model_status(selected_model: SelectedModel) -> LocalModelStatus:
         warnings=unverified_entry_warnings(registry),
         signatures=describe_signers(Log(registry).entries(), signing_of(registry)),
         reports=waiting_reports(context, observation, status),
+        learning_rate=describe_learning_rate(registry, status.champion, list_update_records(registry)),
     )

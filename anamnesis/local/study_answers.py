@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from anamnesis.local.prediction_scope import AnswerScope, find_refused_task
-from anamnesis.local.study_images import StudyImages
-from anamnesis.records import OperatingPoint, Sample, Target
+from anamnesis.local.study_images import LACKS_MODALITY, StudyImages
+from anamnesis.records import Image, OperatingPoint, Sample, Target
 from anamnesis.snapshots.image_loading import load_images
 from anamnesis.snapshots.parallel import serial_map
 from anamnesis.training import samples_to_tensors
+from anamnesis.training.split_arrays.rows import BATCH_BYTES, BATCH_SAMPLES
 from anamnesis.updates.answers import (
-    BATCH_SIZE,
     CaseAnswers,
     CaseOutputs,
     answer,
@@ -48,10 +48,10 @@ def answer_studies(
     study_numbers: list[int] = []
     outputs: list[CaseOutputs] = []
     unreadable: dict[int, Counter[str]] = defaultdict(Counter)
-    for modality in dict.fromkeys(study.modality for study in studies if study.images):
-        for numbers, samples in _batches(studies, modality, unreadable):
+    for modalities in dict.fromkeys(study.modalities for study in studies if study.images):
+        for numbers, samples in _batches(studies, modalities, unreadable):
             study_numbers += numbers
-            outputs.append(_outputs_of_samples(model, samples, modality))
+            outputs.append(_outputs_of_samples(model, samples, modalities))
     predictions = [
         replace(prediction, left_out=dict(Counter(prediction.left_out) + unreadable[number]))
         for number, prediction in enumerate(unanswered)
@@ -70,39 +70,51 @@ def answer_studies(
 
 
 def _batches(
-    studies: Sequence[StudyImages], modality: str, unreadable: Mapping[int, Counter[str]]
+    studies: Sequence[StudyImages], modalities: tuple[str, ...], unreadable: Mapping[int, Counter[str]]
 ) -> Iterator[tuple[list[int], list[Sample]]]:
     """Yields images with the numbers of their studies, and counts the reasons of images that are not readable."""
     images = [
-        (number, image) for number, study in enumerate(studies) if study.modality == modality for image in study.images
+        (number, image)
+        for number, study in enumerate(studies)
+        if study.modalities == modalities
+        for image in study.images
     ]
+    incomplete: dict[int, dict[str, Image]] = defaultdict(dict)
     numbers: list[int] = []
     samples: list[Sample] = []
+    size = 0
     for loaded in load_images([image for _, image in images], 0, serial_map):
         number = images[loaded.study_index][0]
         if loaded.image is None:
             unreadable[number][str(loaded.reason)] += 1
             continue
+        incomplete[loaded.study_index][loaded.name] = loaded.image
+        if len(incomplete[loaded.study_index]) < len(modalities):
+            continue
+        complete = incomplete.pop(loaded.study_index)
         numbers.append(number)
-        samples.append(Sample("study", "", study="", images={modality: loaded.image}, target=Target(index=0)))
-        if len(samples) == BATCH_SIZE:
+        samples.append(Sample("study", "", study="", images=complete, target=Target(index=0)))
+        size += sum(4 * image.pixels.size for image in complete.values())  # as float32, before it is resized
+        if len(samples) == BATCH_SAMPLES or size >= BATCH_BYTES:
             yield numbers, samples
-            numbers, samples = [], []
+            numbers, samples, size = [], [], 0
     if samples:
         yield numbers, samples
+    for index, loaded_images in incomplete.items():
+        unreadable[images[index][0]][LACKS_MODALITY] += len(loaded_images)
 
 
-def _outputs_of_samples(model: LoadedModel, samples: Sequence[Sample], modality: str) -> CaseOutputs:
+def _outputs_of_samples(model: LoadedModel, samples: Sequence[Sample], modalities: tuple[str, ...]) -> CaseOutputs:
     description = model.description
     placeholder_task = description.visits[0].task  # tensors need a target; nothing reads it
     split = samples_to_tensors(
         samples,
         placeholder_task,
-        modality=modality,
+        modalities=modalities,
         labels=description.labels,
         spec=description.configuration.network,
     )
-    return compute_outputs(model, split.images)
+    return compute_outputs(model, split.inputs)
 
 
 def _answer_scope(

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from anamnesis.imaging import Header
 from anamnesis.records import LabelSource, SiteConfig, Task, TaskType
@@ -11,8 +12,13 @@ from anamnesis.snapshots.quarantine import QuarantineEntry
 from anamnesis.snapshots.source_files import SourceFile
 from anamnesis.snapshots.studies import Study, join_studies
 
+if TYPE_CHECKING:  # torch is imported where a version is loaded
+    from anamnesis.methods import MethodCapabilities
+
 _StudyKey = tuple[str, str]
 NOT_CLEAR = "the image has no modality, so the site is not clear; give the option --site"
+NOT_READ = "the method of the model reads the first modality of a site alone"
+LACKS_MODALITY = "the study lacks an image of another modality that the method of the model reads"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +26,15 @@ class StudyImages:
     """The images of one study of a patient.
 
     Attributes:
-        modality: of the images that the network reads; empty where no image can be read.
-        images: each an image or a series, as training would take it.
+        modalities: of the images that the network reads; empty where no image can be read.
+        images: each an image or a series of each modality, as training would take it.
         left_out: reason -> number of files.
         files: numbers of its files in the order of their names, from 1; in a zip file in the order of the archive.
         sites: names of the sites that take it.
         body_parts: BodyPartExamined of its images; empty where an image has none.
     """
 
-    modality: str
+    modalities: tuple[str, ...]
     images: tuple[Study, ...]
     left_out: Mapping[str, int]
     files: tuple[int, ...] = ()
@@ -41,19 +47,21 @@ class _Reading:
     """What one kind of site takes of some files.
 
     Attributes:
-        modality: the one that the network reads.
+        modalities: those that the network reads.
         sites: names of the sites of this kind.
         images: by study.
         reasons: reasons of the other files, by study.
     """
 
-    modality: str
+    modalities: tuple[str, ...]
     sites: tuple[str, ...]
     images: Mapping[_StudyKey, list[Study]]
     reasons: Mapping[_StudyKey, Counter[str]]
 
 
-def choose_images(files: Sequence[SourceFile], sites: Sequence[SiteConfig]) -> list[StudyImages]:
+def choose_images(
+    files: Sequence[SourceFile], sites: Sequence[SiteConfig], capabilities: "MethodCapabilities"
+) -> list[StudyImages]:
     """Returns the studies in some files, in the order of their first file.
 
     A study is read as an image of the first site that takes any of it.
@@ -61,6 +69,7 @@ def choose_images(files: Sequence[SourceFile], sites: Sequence[SiteConfig]) -> l
     Args:
         files: readable or not.
         sites: whose rules apply: modality, body part and everything that can be read.
+        capabilities: of the method, which reads all modalities of a site or the first.
     """
     readable: list[tuple[SourceFile, list[Header]]] = []
     unreadable: list[tuple[SourceFile, QuarantineEntry]] = []
@@ -74,7 +83,10 @@ def choose_images(files: Sequence[SourceFile], sites: Sequence[SiteConfig]) -> l
             readable.append((file, headers))
             key_by_name |= {_image_name(file, header): _study_key(file, header) for header in headers}
             body_part_by_name |= {_image_name(file, header): header.body_part for header in headers}
-    readings = [_read_as(config, names, readable, unreadable, key_by_name) for config, names in _distinct_sites(sites)]
+    readings = [
+        _read_as(config, names, readable, unreadable, key_by_name, capabilities.read_modalities(config.modalities))
+        for config, names in _distinct_sites(sites)
+    ]
     file_numbers = {file.key: number for number, file in enumerate(files, 1)}
     numbers: dict[_StudyKey, set[int]] = defaultdict(set)
     for name, key in key_by_name.items():
@@ -92,11 +104,11 @@ def _body_parts(study: StudyImages, body_part_by_name: Mapping[str, str]) -> tup
 def _choose_reading(readings: Sequence[_Reading], key: _StudyKey) -> StudyImages:
     accepting = [reading for reading in readings if reading.images.get(key)]
     if not accepting:
-        return StudyImages("", (), dict(readings[0].reasons.get(key, {})))
-    if len({reading.modality for reading in accepting}) > 1:
-        return StudyImages("", (), {NOT_CLEAR: len(accepting[0].images[key])})
+        return StudyImages((), (), dict(readings[0].reasons.get(key, {})))
+    if len({reading.modalities for reading in accepting}) > 1:
+        return StudyImages((), (), {NOT_CLEAR: len(accepting[0].images[key])})
     reading, sites = accepting[0], tuple(site for reading in accepting for site in reading.sites)
-    return StudyImages(reading.modality, tuple(reading.images[key]), dict(reading.reasons.get(key, {})), sites=sites)
+    return StudyImages(reading.modalities, tuple(reading.images[key]), dict(reading.reasons.get(key, {})), sites=sites)
 
 
 def _read_as(
@@ -105,17 +117,24 @@ def _read_as(
     readable: Sequence[tuple[SourceFile, list[Header]]],
     unreadable: Sequence[tuple[SourceFile, QuarantineEntry]],
     key_by_name: Mapping[str, _StudyKey],
+    modalities: tuple[str, ...],
 ) -> _Reading:
-    modality = config.modalities[0]
     joined = join_studies(config, readable, unreadable, None)
     images: dict[_StudyKey, list[Study]] = defaultdict(list)
     reasons: dict[_StudyKey, Counter[str]] = defaultdict(Counter)
     for study in joined.studies:
-        pixel_sources = {modality: study.pixel_sources[modality]}
-        images[key_by_name[study.files[0]]].append(replace(study, pixel_sources=pixel_sources))
+        key = key_by_name[study.files[0]]
+        read_sources = {name: study.pixel_sources[name] for name in modalities if name in study.pixel_sources}
+        read_files = [file for name in read_sources for file in study.image_files[name]]
+        if len(read_sources) < len(modalities):
+            reasons[key][LACKS_MODALITY] += len(read_files)
+        else:
+            images[key].append(replace(study, pixel_sources=read_sources))
+        if len(study.files) > len(read_files):
+            reasons[key][NOT_READ] += len(study.files) - len(read_files)
     for entry in (*joined.quarantine_entries, *(entry for _, entry in unreadable)):
         reasons[key_by_name[entry.file]][str(entry.reason)] += 1
-    return _Reading(modality, sites, images, reasons)
+    return _Reading(modalities, sites, images, reasons)
 
 
 def _distinct_sites(sites: Sequence[SiteConfig]) -> list[tuple[SiteConfig, tuple[str, ...]]]:

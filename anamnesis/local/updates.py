@@ -10,6 +10,7 @@ from anamnesis.operator.addresses import split_key_reference
 from anamnesis.operator.api import ContinualModel, LoadedResource, ResourceSet, Site
 from anamnesis.operator.plan import CreateUpdate, PlannedModelStatus, plan
 from anamnesis.operator.requests import update_request
+from anamnesis.operator.spec_checks import describe_unread_modalities
 from anamnesis.records.timestamps import Clock
 from anamnesis.registry import Log
 from anamnesis.storage import Store, open_store
@@ -61,11 +62,18 @@ def observe_and_plan(
 
 
 def _name(context: LocalContext, status: PlannedModelStatus) -> PlannedModelStatus:
-    """Returns a status whose messages have commands that can be copied."""
+    """Returns a status whose messages have commands that can be copied, with the notes about its sites."""
     arguments = f"-f {context.model.file} --model {context.model.name}"
     sites = [replace(site, message=site.message.replace("-f FILE --model MODEL", arguments)) for site in status.sites]
     named_sites = [replace(site, message=site.message.replace("-f FILE", f"-f {context.model.file}")) for site in sites]
-    return replace(status, sites=tuple(named_sites))
+    resources = context.resources.sites
+    noted_sites = (
+        replace(site, note=describe_unread_modalities(context.model, resources[site.name]))
+        if site.name in resources
+        else site
+        for site in named_sites
+    )
+    return replace(status, sites=tuple(noted_sites))
 
 
 def build_update_request(context: LocalContext, observation: LocalObservation, site: str) -> UpdateRequest:

@@ -6,20 +6,19 @@ from anamnesis.methods.base import (
     Data,
     Method,
     MethodCapabilities,
-    ParameterGroup,
     Prediction,
     PredictionRequest,
-    Stage,
     StateDict,
     TaskContext,
     TrainingLog,
-    TrainingStep,
     part_tensors,
 )
 from anamnesis.methods.register import build_method, method_class, register, registered_methods
+from anamnesis.methods.stage import BatchSource, ParameterGroup, RateSchedule, Stage, TrainingPass, TrainingStep
 
 __all__ = [
     "Batch",
+    "BatchSource",
     "Branch",
     "Data",
     "Method",
@@ -27,10 +26,12 @@ __all__ = [
     "ParameterGroup",
     "Prediction",
     "PredictionRequest",
+    "RateSchedule",
     "Stage",
     "StateDict",
     "TaskContext",
     "TrainingLog",
+    "TrainingPass",
     "TrainingStep",
     "build_method",
     "method_class",

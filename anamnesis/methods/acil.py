@@ -12,8 +12,8 @@ from torch import Tensor
 
 from anamnesis.methods.analytic import AnalyticMethod, AnalyticOptions
 from anamnesis.methods.features.feature_statistics import FeatureStatistics
-from anamnesis.methods.option_checks import check_bounds, positive
 from anamnesis.methods.register import register
+from anamnesis.records.option_checks import check_bounds, positive
 
 
 class HeadSolver(StrEnum):
@@ -30,8 +30,8 @@ class ACILOptions(AnalyticOptions):
     """Options of ``acil``.
 
     Attributes:
-        features: origin of the frozen backbone: ``first_task``, ``random`` or ``file``.
-        file: for ``file``, a safetensors file with the backbone's weights, as a path or ``s3://bucket/prefix/name``.
+        features: origin of the frozen backbone: ``first_task`` or ``random``. With ``network.frozen: all`` the first
+            site trains nothing: the features are those of ``network.weights``.
         grid: cells along each side that the feature maps are averaged over.
         strength: the ridge, added to the diagonal of the Gram matrix.
         rule: the head: ``ridge`` or ``discriminant``.

@@ -2,40 +2,33 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load
 from torch import Tensor
 
-from anamnesis.methods.base import Branch, Data, Stage, StateDict, TaskContext, part_tensors
+from anamnesis.methods.base import Branch, Data, StateDict, TaskContext
 from anamnesis.methods.classification import ClassificationMethod
-from anamnesis.methods.features.feature_statistics import FeatureStatistics
+from anamnesis.methods.features.feature_statistics import FeatureStatistics, measure_statistics
 from anamnesis.methods.features.site_sums import SiteSums
-from anamnesis.methods.option_checks import check_bounds, check_rules, count_between
 from anamnesis.methods.site_state import tensors_by_site
+from anamnesis.methods.stage import Stage
 from anamnesis.networks import build_backbone
+from anamnesis.networks.fast_inference import FastInference
 from anamnesis.networks.random_features import GRID, GridClassifier, RandomBackbone
-from anamnesis.records import InputError, NetworkSettings, Split
-from anamnesis.records.option_rules import OptionRule
+from anamnesis.records import InputError, NetworkSettings
+from anamnesis.records.option_checks import check_bounds, count_between
 
 
 class BackboneSource(StrEnum):
     """Origin of the frozen backbone."""
 
     FIRST_TASK = "first_task"
-    """Trained by gradient on the first site, then frozen from the first update of another site on."""
+    """That of the network: trained by gradient on the first site, then frozen from the first update of another on."""
     RANDOM = "random"
     """Random convolutions."""
-    FILE = "file"
-    """Read from a file of weights at the first update."""
-
-
-_FILE_MISSING = "file needs the option file; set file to a safetensors file, or choose another value of features"
-_FILE_UNUSED = "it has an effect only where features is file; remove file, or set features to file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +36,16 @@ class AnalyticOptions:
     """Options that the methods in closed form share.
 
     Attributes:
-        features: origin of the frozen backbone: ``first_task``, ``random`` or ``file``.
-        file: for ``file``, a safetensors file with the backbone's weights, as a path or ``s3://bucket/prefix/name``.
+        features: origin of the frozen backbone: ``first_task`` or ``random``. With ``network.frozen: all`` the first
+            site trains nothing: the features are those of ``network.weights``.
         grid: cells along each side that the feature maps are averaged over.
     """
 
     features: BackboneSource = BackboneSource.FIRST_TASK
-    file: str = ""
-    rules: ClassVar[tuple[OptionRule, ...]] = (
-        OptionRule("features", ("file",), "file", _FILE_MISSING, forbidden_values=("",)),
-        OptionRule("file", (), "features", _FILE_UNUSED, needed_values=("file",)),
-    )
     grid: int = count_between(1, 64, GRID)
 
     def __post_init__(self) -> None:
         check_bounds("method option", self)
-        check_rules("method option", self, self.rules)
-        if self.file and self.features is not BackboneSource.FILE:
-            raise InputError(f"method option file: {_FILE_UNUSED}")
 
 
 Options = TypeVar("Options", bound=AnalyticOptions)
@@ -78,8 +63,13 @@ class AnalyticMethod(ClassificationMethod[Options]):
         """Returns the backbone with an empty head over the grid."""
         self._class_indices: tuple[int, ...] = ()
         is_random = self.options.features is BackboneSource.RANDOM
-        backbone = RandomBackbone(spec.channels, seed) if is_random else build_backbone(spec, seed)
+        backbone = (
+            RandomBackbone(spec.channels, seed, spatial_dims=len(spec.size))
+            if is_random
+            else build_backbone(spec, seed)
+        )
         network = GridClassifier(backbone, self.options.grid)
+        self._fast_maps = FastInference(backbone)
         self._statistics = SiteSums(network.head.weight.shape[1])
         return network
 
@@ -92,49 +82,41 @@ class AnalyticMethod(ClassificationMethod[Options]):
 
         As long as there is no other site, the backbone goes on learning: all sums are computed again.
         """
-        stages, is_first_update = super().begin_task(context, data), not self._statistics.sites
+        stages = super().begin_task(context, data)
         device = self.network.head.weight.device
         self._statistics.to(device)
         self._statistics.clear(context.site, len(context.labels), device)
         if context.other_sites:
             return []
-        if self.options.features is BackboneSource.FILE and is_first_update:
-            self._load_backbone(context)
-        return stages if self.options.features is BackboneSource.FIRST_TASK else []
+        backbone = self.network.backbone
+        has_learnable = len(backbone.frozen_parameters) < len(list(backbone.parameters()))
+        return stages if has_learnable else []
 
-    def _load_backbone(self, context: TaskContext) -> None:
-        """Loads the weights of the file into the backbone; other tensors of the file are ignored.
+    def load_pretrained(self, tensors: Mapping[str, Tensor]) -> None:
+        """Starts the backbone from pretrained tensors.
 
         Raises:
-            InputError: the file cannot be read, is not a safetensors file, or has other weights.
+            InputError: the options ask for random features.
         """
-        file = self.options.file
-        try:
-            weights = {key.replace(".", "/", 1): value for key, value in load(context.read_file(file)).items()}
-            self.network.backbone.load_state_dict(part_tensors(weights, "backbone"))
-        except InputError as error:
+        if self.options.features is BackboneSource.RANDOM:
             raise InputError(
-                f"{self.name}.file: {file} cannot be read: {error}; correct the path, or the rights on the file"
-            ) from error
-        except SafetensorError as error:
-            raise InputError(
-                f"{self.name}.file: {file} is not a readable safetensors file: {error}; export the file again"
-            ) from error
-        except RuntimeError as error:
-            mismatches = " ".join(str(error).split())[:400]
-            raise InputError(
-                f"{self.name}.file: the weights in {file} do not fit the network "
-                f"{type(self.network.backbone).__name__}: "
-                f"{mismatches}; give weights of this network, or set network to the network of the file"
-            ) from error
+                f"{self.name}.features: random features have no use for network.weights; set features to first_task, "
+                "or remove network.weights"
+            )
+        super().load_pretrained(tensors)
+
+    def import_head(self, weight: Tensor, bias: Tensor, site: str) -> None:
+        """Takes over the rows of the head; they stay until the site's own images are learned."""
+        super().import_head(weight, bias, site)
+        self._statistics.clear(site, len(weight), self.network.head.weight.device)
 
     @torch.no_grad()
     def end_task(self, context: TaskContext, data: Data) -> None:
         """Replaces the sums of the site by those of its images, and solves for the head."""
         head = self.network.head
         statistics = FeatureStatistics(head.weight.shape[1], len(context.labels), head.weight.device)
-        for batch in data(Split.TRAIN):
-            statistics.add(self.network.embed(self.network.features(batch.images)), batch.targets)
+        spaces = {"grid": (statistics, lambda images: self.network.embed(self._fast_maps(images)))}
+        measure_statistics("head.statistics", spaces, context=context, data=data)
         self._statistics.replace(context.site, statistics)
         self._update_head()
 
@@ -149,14 +131,16 @@ class AnalyticMethod(ClassificationMethod[Options]):
         self._update_head()
 
     def _update_head(self) -> None:
-        head_weights = self.solve_head(self._statistics.total)
-        self.network.head.weight.copy_(head_weights[:, :-1])
-        self.network.head.bias.copy_(head_weights[:, -1])
+        head, head_weights = self.network.head, self.solve_head(self._statistics.total)
+        is_solved = torch.ones(head.classes, dtype=torch.bool, device=head.weight.device)
+        if self._statistics.imported_sites:  # their classes have no sums
+            is_solved = self._statistics.total.sums[:, -1] > 0
+        head.weight[is_solved] = head_weights[is_solved, :-1].to(head.weight)
+        head.bias[is_solved] = head_weights[is_solved, -1].to(head.bias)
 
     def explained_features(self, images: Tensor) -> tuple[Branch, ...]:
         """Returns the frozen feature maps, always in float32, like the sums behind the head."""
-        with torch.autocast(images.device.type, enabled=False):
-            return tuple(replace(branch, learns=False) for branch in super().explained_features(images))
+        return (Branch("network", self._fast_maps(images), learns=False),)
 
     def answer_from(self, features: Sequence[Tensor]) -> Tensor:
         """Returns the head's logits [N, K], always in float32."""

@@ -1,7 +1,7 @@
 """The protocol between a method of continual learning and the one training loop.
 
 A method defines which parameters learn in which stages, and the loss. It owns neither the loop, nor the optimiser, nor
-the device; it gets images only through ``Data``, and files only through ``TaskContext.read_file``.
+the device; it gets images only through ``Data``, and reads no file.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
 
 from torch import Tensor, nn
 
+from anamnesis.methods.stage import Stage, TrainingPass, TrainingStep
 from anamnesis.networks import Classifier
 from anamnesis.records import NetworkSettings, Split, Task, TaskType, TrainingSettings
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:  # the loop imports this module
     from anamnesis.training.random_streams import RandomStreams
 
 Options = TypeVar("Options")
+CLASS, MASK, PROBABILITIES, DAYS, EVENT = "class", "mask", "probabilities", "days", "event"
+"""Keys of ``Batch.targets``."""
 StateDict = dict[str, Tensor | object]
 """``part/name`` -> tensor or plain JSON value; each part becomes one blob of the version."""
 
@@ -34,6 +37,8 @@ class MethodCapabilities:
         stores_exemplars: keeps real images in its state; refused unless the model's change plan allows it.
         chooses_on_validation: chooses something, such as a strength, on validation patients. Only then are they held
             out as ``Split.VALIDATION``; all other methods train on them too.
+        several_modalities: takes all modalities of a site as named inputs, and every sample must have each. All other
+            methods take the first modality.
         research_only: for comparison in benchmarks only; it has no trainer and no pipeline, and resources refuse it.
     """
 
@@ -41,7 +46,30 @@ class MethodCapabilities:
     opens_earlier_data: bool = False
     stores_exemplars: bool = False
     chooses_on_validation: bool = False
+    several_modalities: bool = False
     research_only: bool = False
+
+    def read_modalities(self, modalities: tuple[str, ...]) -> tuple[str, ...]:
+        """Returns the modalities of a site that the method reads: all, or the first."""
+        return modalities if self.several_modalities else modalities[:1]
+
+
+class Checkpointed(Protocol):
+    """Runs long work once, also when the update is killed after it."""
+
+    def __call__(self, name: str, compute: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """Returns the tensors that ``compute`` returns, or those that it returned before a kill.
+
+        Args:
+            name: unique in the update.
+            compute: depends on the weights, the base version and the data alone, and changes none of them; random
+                numbers come from streams of its own.
+        """
+
+
+def compute_directly(name: str, compute: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Is the ``Checkpointed`` of an update without checkpoints."""
+    return dict(compute())
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +87,8 @@ class TaskContext:
         is_returning: whether an earlier update learned the site; false for the site of imported weights.
         settings: budget and precision.
         streams: named random streams of this update.
-        read_file: returns the bytes of a file that an option names, as a path or a URL; raises an ``InputError`` that
-            names the file where it cannot be read.
+        modalities: the names of the inputs of each batch, in the order of the site.
+        checkpointed: runs long work of ``begin_task`` and ``end_task``, such as Fisher information.
     """
 
     task: Task
@@ -71,7 +99,8 @@ class TaskContext:
     is_returning: bool
     settings: TrainingSettings
     streams: RandomStreams
-    read_file: Callable[[str], bytes]
+    modalities: tuple[str, ...] = ()
+    checkpointed: Checkpointed = compute_directly
 
     @property
     def other_columns(self) -> tuple[int, ...]:
@@ -84,99 +113,54 @@ class Batch:
     """Some samples on the device.
 
     Attributes:
-        views: each [N, C, H, W] float32 in [0, 1]; one clean view, or the number of augmented ones that the stage has.
-        targets: [N] columns of the logits; or [N, H, W] class per pixel for segmentation.
-        sample_indices: [N] positions in the split.
+        inputs: modality -> views, each [N, C, H, W] or [N, C, D, H, W] float32 in [0, 1]; one clean view, or the number
+            of augmented ones that the stage has. The views of all modalities have the same random map.
+        targets: ``CLASS`` -> [N] columns of the logits; for a segmentation ``MASK`` -> [N, ...] class per pixel of the
+            first view; for a prognosis ``DAYS`` -> [N] float32 and ``EVENT`` -> [N] bool. A stage's source may add
+            ``PROBABILITIES`` -> [N, K], soft targets.
+        sample_indices: [N] positions in the split; those of replayed and generated samples are the source's own.
+        clean_images: [N, ...] the first input before its augmentation, of a batch of a split; else none.
     """
 
-    views: tuple[Tensor, ...]
-    targets: Tensor
+    inputs: Mapping[str, tuple[Tensor, ...]]
+    targets: Mapping[str, Tensor]
     sample_indices: Tensor
+    clean_images: Tensor | None = None
+
+    @property
+    def views(self) -> tuple[Tensor, ...]:
+        """The views of the first input."""
+        return next(iter(self.inputs.values()))
 
     @property
     def images(self) -> Tensor:
-        """The first view."""
+        """The first view of the first input."""
         return self.views[0]
+
+    @property
+    def classes(self) -> Tensor:
+        """[N] columns of the logits."""
+        return self.targets[CLASS]
+
+    @property
+    def masks(self) -> Tensor:
+        """[N, ...] class per pixel."""
+        return self.targets[MASK]
 
 
 class Data(Protocol):
     """The only access to images. Iterates deterministically."""
 
-    def __call__(
-        self, split: Split, views: int = 0, *, stage: str = "", epoch: int = 0, first_batch: int = 0
-    ) -> Iterator[Batch]:
+    def __call__(self, split: Split, training_pass: TrainingPass | None = None) -> Iterator[Batch]:
         """Yields batches.
 
         Args:
             split: which split; the guard refuses splits that the update may not open.
-            views: 0 for clean images in stored order; 1 or more for shuffled, augmented views.
-            stage: name of the stage whose random streams are used.
-            epoch: number of the pass.
-            first_batch: number of the first batch, when training resumes inside an epoch.
+            training_pass: shuffled, augmented views of a pass; none: clean images in stored order.
         """
 
     def count(self, split: Split) -> int:
         """Returns the number of samples of the split."""
-
-
-@dataclass(frozen=True, slots=True)
-class ParameterGroup:
-    """Parameters that learn at the same rate.
-
-    Attributes:
-        parameters: the parameters.
-        lr_scale: factor on the learning rate of the settings.
-        weight_decay_scale: factor on the weight decay of the settings.
-    """
-
-    parameters: tuple[nn.Parameter, ...]
-    lr_scale: float = 1.0
-    weight_decay_scale: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """One stretch of gradient descent.
-
-    Attributes:
-        name: names its random streams, checkpoints and log lines.
-        groups: the parameters that learn; all others are frozen.
-        train_modules: modules in training mode; all others are in evaluation mode, so that their buffers do not change.
-        epochs: passes over the training split; 0 takes the settings'.
-        views: augmented views of each image.
-        optimiser: ``adamw`` or ``sgd``; empty takes the settings'.
-    """
-
-    name: str
-    groups: tuple[ParameterGroup, ...]
-    train_modules: tuple[nn.Module, ...]
-    epochs: int = 0
-    views: int = 1
-    optimiser: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingStep:
-    """Position of the training.
-
-    Attributes:
-        stage: the stage's name.
-        epoch: number of the pass, from 0.
-        step_index: optimiser steps taken in this stage, from 0.
-        total_steps: optimiser steps of this stage.
-        learning_rate: the learning rate of this step.
-    """
-
-    stage: str
-    epoch: int
-    step_index: int
-    total_steps: int
-    learning_rate: float
-
-    @property
-    def progress(self) -> float:
-        """From 0 at the first step to 1 at the last."""
-        return self.step_index / max(self.total_steps - 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +170,29 @@ class PredictionRequest:
     Attributes:
         class_indices: task-incremental: only these columns compete; empty: class-incremental, all compete.
         with_embedding: also return the pooled features.
+        task: name of the task, where it is known; else empty.
+        site: name of the site of the images, where it is known; else empty.
+        modalities: names of the inputs, in the order of the site; empty where the method takes one.
     """
 
     class_indices: tuple[int, ...] = ()
     with_embedding: bool = False
+    task: str = ""
+    site: str = ""
+    modalities: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SurvivalCurves:
+    """Probabilities of no event until given times.
+
+    Attributes:
+        days: [T], ascending; two or more.
+        probabilities: [N, T].
+    """
+
+    days: Tensor
+    probabilities: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +203,14 @@ class Prediction:
         logits: [N, K] over the model's label space; minus infinity where a column does not compete.
         mask_logits: [N, classes, H, W] logits per pixel.
         log_risk: [N] log-risk.
+        survival: of each image, where the method gives more than a risk.
         embedding: [N, F].
     """
 
     logits: Tensor | None = None
     mask_logits: Tensor | None = None
     log_risk: Tensor | None = None
+    survival: SurvivalCurves | None = None
     embedding: Tensor | None = None
 
 
@@ -247,6 +252,24 @@ class Method(ABC, Generic[Options]):
         """Returns the network at its random start; its weights depend on ``spec`` and ``seed`` alone."""
         return Classifier(spec, seed)
 
+    def load_pretrained(self, tensors: Mapping[str, Tensor]) -> None:
+        """Starts the backbone from pretrained tensors; called before the first task and before a state is loaded.
+
+        Args:
+            tensors: every tensor of the backbone, by the names of its state.
+        """
+        self.network.backbone.load_state_dict(tensors)  # type: ignore[union-attr]
+
+    def import_head(self, weight: Tensor, bias: Tensor, site: str) -> None:
+        """Takes over the head of a classifier that was trained elsewhere; its features are the mean of the maps.
+
+        Args:
+            weight: [K, F] for the K classes of the first task, in their order, on the F pooled features.
+            bias: [K].
+            site: the site whose task it answers.
+        """
+        raise NotImplementedError(f"method {self.name} cannot take over a head; this is a fault of the method's code")
+
     @abstractmethod
     def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
         """Prepares for a task and returns its stages; an empty list for a method in closed form.
@@ -271,6 +294,10 @@ class Method(ABC, Generic[Options]):
     @abstractmethod
     def predict(self, images: Tensor, request: PredictionRequest) -> Prediction:
         """Returns predictions for images [N, C, H, W] in [0, 1], in evaluation mode, without gradients."""
+
+    def predict_inputs(self, inputs: Mapping[str, Tensor], request: PredictionRequest) -> Prediction:
+        """Returns predictions for the images of each modality; a method of several inputs replaces this."""
+        return self.predict(next(iter(inputs.values())), request)
 
     def forget_site(self, site: str, kept_columns: tuple[int, ...]) -> None:
         """Removes what the state has of ``site``: sums, Fisher information, prototypes, stored images.

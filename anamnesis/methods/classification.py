@@ -8,18 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from anamnesis.methods.base import (
-    Batch,
-    Branch,
-    Data,
-    Method,
-    ParameterGroup,
-    Prediction,
-    PredictionRequest,
-    Stage,
-    TaskContext,
-    TrainingStep,
-)
+from anamnesis.methods.base import Batch, Branch, Data, Method, Prediction, PredictionRequest, TaskContext
+from anamnesis.methods.stage import ParameterGroup, Stage, TrainingStep
 from anamnesis.networks import Classifier
 from anamnesis.records import NetworkSettings
 
@@ -51,7 +41,7 @@ class ClassificationMethod(Method[Options], Generic[Options]):
         return Classifier(spec, seed)
 
     def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
-        """Grows the head; one stage over all parameters.
+        """Grows the head; one stage over all parameters that are not frozen.
 
         Where the site returns, the rows that it alone taught start again: its labels may have been corrected, and a
         head that is certain of the earlier ones would learn the correction slowly. The features stay.
@@ -62,12 +52,12 @@ class ClassificationMethod(Method[Options], Generic[Options]):
             rows = [column for column in context.class_indices if column not in context.other_columns]
             self.network.head.restart(rows, context.streams.generator("head"))
         self._class_indices = context.class_indices
-        all_parameters = ParameterGroup(tuple(self.network.parameters()))
-        return [Stage("train", (all_parameters,), train_modules=(self.network,))]
+        group = ParameterGroup(self.network.learnable_parameters())
+        return [Stage("train", (group,), train_modules=(self.network,))]
 
     def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
         """Returns the cross-entropy over the columns that compete."""
-        return {"classification": self.cross_entropy(self.network(batch.images), batch.targets)}
+        return {"classification": self.cross_entropy(self.network(batch.images), batch.classes)}
 
     def cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Returns the mean cross-entropy of logits [N, K] against columns [N]."""
@@ -79,7 +69,7 @@ class ClassificationMethod(Method[Options], Generic[Options]):
         """Returns logits over the columns that compete and, if requested, the pooled features."""
         self.network.eval()
         logits = self.answer_from([branch.features for branch in self.explained_features(images)])
-        embedding = self.network.features(images).float().mean(dim=(2, 3)) if request.with_embedding else None
+        embedding = self.network.backbone.pool(self.network.features(images)) if request.with_embedding else None
         return Prediction(restrict_logits(logits, request.class_indices), embedding=embedding)
 
     def explained_features(self, images: Tensor) -> tuple[Branch, ...]:
@@ -93,6 +83,11 @@ class ClassificationMethod(Method[Options], Generic[Options]):
     def forget_site(self, site: str, kept_columns: tuple[int, ...]) -> None:
         """Removes the rows of the head that no other site taught; subclasses remove the rest of their state."""
         self.network.head.keep(kept_columns)
+
+    def import_head(self, weight: Tensor, bias: Tensor, site: str) -> None:
+        """Takes over the rows of the head."""
+        self.resize_head(len(weight))
+        self.network.load_head(weight, bias)
 
     def resize_head(self, class_count: int) -> None:
         """Grows the head to ``class_count`` rows; their values are loaded next."""

@@ -13,20 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from anamnesis.methods.base import (
-    Batch,
-    Data,
-    MethodCapabilities,
-    Stage,
-    StateDict,
-    TaskContext,
-    TrainingStep,
-)
+from anamnesis.methods.base import Batch, Data, MethodCapabilities, StateDict, TaskContext
 from anamnesis.methods.classification import ClassificationMethod
-from anamnesis.methods.option_checks import LARGEST_COUNT, check_bounds, count_between, not_negative
 from anamnesis.methods.register import register
-from anamnesis.methods.replay.replay_buffer import ReplayBuffer, StoredSamples, read_training_images
+from anamnesis.methods.replay.replay_buffer import ReplayBuffer, StoredSamples
+from anamnesis.methods.stage import Stage, TrainingStep
 from anamnesis.records import NetworkSettings
+from anamnesis.records.option_checks import LARGEST_COUNT, check_bounds, count_between, not_negative
 from anamnesis.training.augmentation import Augmentation
 
 
@@ -63,34 +56,42 @@ class DERPP(ClassificationMethod[DERPPOptions]):
         self._buffer = ReplayBuffer(options.buffer)
 
     def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
-        """Grows the head and reads the clean images: the reservoir stores these, not their augmented views.
+        """Grows the head.
 
         The site's earlier images leave the buffer: they are offered again, with their current labels.
         """
         self._context, device = context, self.network.head.weight.device
-        self._clean_images, _ = read_training_images(data)
         self._buffer.to(device)
         self._buffer.remove_site(context.site)
         return super().begin_task(context, data)
 
     def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
-        """Returns cross-entropy and, when the buffer is not empty, both terms of replay."""
-        logits = self.network(batch.images)
-        terms = {"classification": self.cross_entropy(logits, batch.targets)}
-        if len(self._buffer):
-            replayed_samples = self._draw_samples("logits", step)
-            replayed_logits = self.network(replayed_samples.images)[:, : replayed_samples.logits.shape[1]]
-            has_logit = self._has_valid_logit(replayed_samples)
-            if has_logit.any():
-                terms["dark"] = self.options.alpha * functional.mse_loss(
-                    replayed_logits[has_logit], replayed_samples.logits[has_logit]
-                )
-            replayed_samples = self._draw_samples("labels", step)
-            terms["replay"] = self.options.beta * self.cross_entropy(
-                self.network(replayed_samples.images), replayed_samples.targets
-            )
+        """Returns cross-entropy and, when the buffer is not empty, the terms of replay whose weight is not 0.
+
+        All images are one batch of the network: batches of one site each would have statistics of their own, and with
+        batch normalisation a model that learned so answers wrongly in evaluation.
+        """
+        weights = {"logits": self.options.alpha, "labels": self.options.beta} if len(self._buffer) else {}
+        drawn = {purpose: self._draw_samples(purpose, step) for purpose, weight in weights.items() if weight}
+        images = [batch.images, *(samples.images for samples in drawn.values())]
+        outputs = self.network(torch.cat(images)).split([len(part) for part in images])
+        logits, replayed_logits = outputs[0], dict(zip(drawn, outputs[1:], strict=True))
+        terms = {"classification": self.cross_entropy(logits, batch.classes)}
+        if "logits" in drawn:
+            terms |= self._dark_term(drawn["logits"], replayed_logits["logits"])
+        if "labels" in drawn:
+            replayed_loss = self.cross_entropy(replayed_logits["labels"], drawn["labels"].targets)
+            terms["replay"] = self.options.beta * replayed_loss
         self._batch_to_store = (batch, logits.detach())
         return terms
+
+    def _dark_term(self, samples: StoredSamples, logits: Tensor) -> dict[str, Tensor]:
+        """Returns the distance to the stored logits, if a sample has any."""
+        has_logit = self._has_valid_logit(samples)
+        if not has_logit.any():
+            return {}
+        distance = functional.mse_loss(logits[:, : samples.logits.shape[1]][has_logit], samples.logits[has_logit])
+        return {"dark": self.options.alpha * distance}
 
     def _has_valid_logit(self, samples: StoredSamples) -> Tensor:
         """Returns [B, K]: the column existed when the sample was stored, and the site's own past did not teach it."""
@@ -100,15 +101,15 @@ class DERPP(ClassificationMethod[DERPPOptions]):
         return (columns < samples.class_counts[:, None]) & (is_of_others | is_current[:, None])
 
     def after_step(self, step: TrainingStep) -> None:
-        """Offers the batch to the reservoir, with its logits before the step."""
+        """Offers the clean images of the batch to the reservoir, with the logits of its views before the step."""
         batch, logits = self._batch_to_store
-        images = self._clean_images[batch.sample_indices].float() / 255
+        assert batch.clean_images is not None  # it is of the training split
         generator = self._context.streams.generator("reservoir", step.stage, step.step_index)
-        self._buffer.offer(images, batch.targets, logits, self._context.site, generator)
+        self._buffer.offer(batch.clean_images, batch.classes, logits, self._context.site, generator)
 
     def end_task(self, context: TaskContext, data: Data) -> None:
         """Drops everything except the buffer."""
-        del self._clean_images, self._batch_to_store, self._context
+        del self._batch_to_store, self._context
 
     def forget_site(self, site: str, kept_columns: tuple[int, ...]) -> None:
         """Removes the stored images of ``site``; the weights are not unlearned."""

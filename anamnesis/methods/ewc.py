@@ -10,14 +10,15 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from anamnesis.methods.base import Batch, Data, Stage, StateDict, TaskContext, TrainingStep
+from anamnesis.methods.base import Batch, Data, StateDict, TaskContext
 from anamnesis.methods.classification import ClassificationMethod, SoftmaxScope
 from anamnesis.methods.fisher.diagonal import FisherKind, fisher_diagonal
 from anamnesis.methods.fisher.quadratic_penalty import PenaltyMerge, QuadraticPenalty
 from anamnesis.methods.fisher.site_penalties import SitePenalties
-from anamnesis.methods.option_checks import check_bounds, not_negative, share
 from anamnesis.methods.register import register
+from anamnesis.methods.stage import Stage, TrainingStep
 from anamnesis.records import NetworkSettings, Split
+from anamnesis.records.option_checks import check_bounds, not_negative, share
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +77,16 @@ class EWC(ClassificationMethod[EWCOptions]):
     def end_task(self, context: TaskContext, data: Data) -> None:
         """Replaces the Fisher information of the site."""
         is_task_alone = self.options.competing is SoftmaxScope.TASK
-        fisher = fisher_diagonal(
-            self.network,
-            data(Split.TRAIN),
-            class_indices=context.class_indices if is_task_alone else tuple(range(len(context.labels))),
-            kind=self.options.fisher,
-            generator=context.streams.generator("fisher"),
-            image_limit=self.options.images,
+        fisher = context.checkpointed(
+            "fisher",
+            lambda: fisher_diagonal(
+                self.network,
+                data(Split.TRAIN),
+                class_indices=context.class_indices if is_task_alone else tuple(range(len(context.labels))),
+                kind=self.options.fisher,
+                generator=context.streams.generator("fisher"),
+                image_limit=self.options.images,
+            ),
         )
         self._penalties.replace(context.site, self.network, fisher, PenaltyMerge.ONLINE)
         self._quadratic = QuadraticPenalty()

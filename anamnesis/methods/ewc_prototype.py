@@ -19,16 +19,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from anamnesis.methods.base import (
-    Batch,
-    Branch,
-    Data,
-    ParameterGroup,
-    Stage,
-    StateDict,
-    TaskContext,
-    TrainingStep,
-)
+from anamnesis.methods.base import Batch, Branch, Data, StateDict, TaskContext
 from anamnesis.methods.classification import ClassificationMethod, SoftmaxScope
 from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
 from anamnesis.methods.features.frozen_features import build_frozen_features
@@ -47,6 +38,7 @@ from anamnesis.methods.losses.reconstruction import ReconstructionLoss
 from anamnesis.methods.losses.saliency_alignment import SaliencyAlignmentLoss
 from anamnesis.methods.method_component import MethodComponent
 from anamnesis.methods.register import register
+from anamnesis.methods.stage import ParameterGroup, Stage, TrainingStep
 from anamnesis.networks import AutoEncoder
 from anamnesis.records import InputError, NetworkSettings
 
@@ -163,7 +155,7 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
 
     def _forward(self, batch: Batch, step: TrainingStep) -> ForwardOutput:
         """Runs the network once, over the batch and the stored prototypes of this step together."""
-        images, targets, batch_size = batch.images, batch.targets, len(batch.targets)
+        images, targets, batch_size = batch.images, batch.classes, len(batch.classes)
         sample_indices = batch.sample_indices
         if self.visual_prototypes and len(prototype_rows := self.visual_prototypes.select_replayed(step)):
             stored_prototypes = self.visual_prototypes.replayed

@@ -16,7 +16,7 @@ from anamnesis.methods.losses.elastic_weight_consolidation import ConsolidationO
 from anamnesis.methods.losses.prototype_retention import RetentionOptions
 from anamnesis.methods.losses.reconstruction import ReconstructionOptions
 from anamnesis.methods.losses.saliency_alignment import SaliencyOptions
-from anamnesis.methods.option_checks import check_rules
+from anamnesis.records.option_checks import check_rules
 from anamnesis.records.option_rules import OptionRule
 
 

@@ -5,26 +5,22 @@ budget: the same number of steps, optimiser and augmentation as all methods here
 buffer with cutmix, so ``epochs`` is the option to check.
 """
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
+import torch
 from torch import Tensor
 
-from anamnesis.methods.base import (
-    Batch,
-    Data,
-    MethodCapabilities,
-    Stage,
-    StateDict,
-    TaskContext,
-    TrainingStep,
-)
+from anamnesis.methods.base import Batch, Data, MethodCapabilities, StateDict, TaskContext
 from anamnesis.methods.classification import ClassificationMethod
-from anamnesis.methods.option_checks import LARGEST_COUNT, check_bounds, count_between, not_negative
 from anamnesis.methods.register import register
 from anamnesis.methods.replay.replay_buffer import ReplayBuffer, read_training_images
-from anamnesis.networks import Classifier, GrowingHead
-from anamnesis.records import NetworkSettings
+from anamnesis.methods.stage import Stage, TrainingStep
+from anamnesis.networks import GrowingHead
+from anamnesis.records import NetworkSettings, Split
+from anamnesis.records.option_checks import LARGEST_COUNT, check_bounds, count_between, not_negative
 from anamnesis.training.augmentation import Augmentation
 
 
@@ -46,7 +42,7 @@ class GDumbOptions:
 
 @register("gdumb", GDumbOptions)
 class GDumb(ClassificationMethod[GDumbOptions]):
-    """Cross-entropy on a balanced buffer, from a random start.
+    """Cross-entropy on a balanced buffer, from the network's start.
 
     State: ``buffer.<site>``, with eight-bit images.
     """
@@ -56,15 +52,23 @@ class GDumb(ClassificationMethod[GDumbOptions]):
 
     def __init__(self, options: GDumbOptions, spec: NetworkSettings, seed: int) -> None:
         super().__init__(options, spec, seed)
-        self._buffer, self._network_arguments = ReplayBuffer(options.buffer), (spec, seed)
+        self._buffer = ReplayBuffer(options.buffer)
+        self._start = copy.deepcopy(self.network.backbone.state_dict())
+
+    def load_pretrained(self, tensors: Mapping[str, Tensor]) -> None:
+        """Makes ``tensors`` the start of every update."""
+        super().load_pretrained(tensors)
+        self._start = copy.deepcopy(self.network.backbone.state_dict())
 
     def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
-        """Replaces the site's images in the buffer, and resets the network to its random start."""
+        """Replaces the site's images in the buffer, and resets the network to its start."""
         device = self.network.head.weight.device
         self._buffer.to(device)
         self._buffer.remove_site(context.site)
-        self._buffer.balance(*read_training_images(data), context.site, context.streams.generator("buffer"))
-        self.network.backbone.load_state_dict(Classifier(*self._network_arguments).backbone.state_dict())
+        targets = torch.cat([batch.classes for batch in data(Split.TRAIN)])
+        read_images = partial(read_training_images, data)
+        self._buffer.balance(targets, read_images, context.site, context.streams.generator("buffer"))
+        self.network.backbone.load_state_dict(self._start)
         self.network.head = GrowingHead(self.network.backbone.width_out).to(device)
         self._context = context
         return [replace(stage, epochs=self.options.epochs) for stage in super().begin_task(context, data)]
@@ -72,7 +76,7 @@ class GDumb(ClassificationMethod[GDumbOptions]):
     def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
         """Returns the cross-entropy on images of the buffer; only the size of the batch is used."""
         generator = self._context.streams.generator("replay", step.stage, step.step_index)
-        replayed_samples = self._buffer.draw(len(batch.targets), generator)
+        replayed_samples = self._buffer.draw(len(batch.classes), generator)
         if self._context.settings.augment:
             replayed_samples = replayed_samples.augment(Augmentation(), generator)
         return {"classification": self.cross_entropy(self.network(replayed_samples.images), replayed_samples.targets)}

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from anamnesis.methods.base import TrainingStep
 from anamnesis.methods.method_component import MethodComponent
+from anamnesis.methods.stage import TrainingStep
 from anamnesis.networks import Classifier
 
 

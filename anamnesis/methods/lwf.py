@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from anamnesis.methods.base import Batch, Data, Stage, TaskContext, TrainingStep
+from anamnesis.methods.base import Batch, Data, TaskContext
 from anamnesis.methods.classification import ClassificationMethod, SoftmaxScope
-from anamnesis.methods.option_checks import check_bounds, not_negative, positive
 from anamnesis.methods.register import register
+from anamnesis.methods.stage import Stage, TrainingStep
 from anamnesis.networks import Classifier
 from anamnesis.records import NetworkSettings
+from anamnesis.records.option_checks import check_bounds, not_negative, positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class LWF(ClassificationMethod[LWFOptions]):
     def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
         """Returns cross-entropy and, where there are other sites, distillation."""
         logits = self.network(batch.images)
-        terms = {"classification": self.cross_entropy(logits, batch.targets)}
+        terms = {"classification": self.cross_entropy(logits, batch.classes)}
         if self._teacher is not None:
             with torch.no_grad():
                 teacher_logits = self._teacher(batch.images)

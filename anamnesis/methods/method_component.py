@@ -8,7 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from anamnesis.methods.base import Data, StateDict, TaskContext, TrainingStep
+from anamnesis.methods.base import Data, StateDict, TaskContext
+from anamnesis.methods.stage import TrainingStep
 from anamnesis.networks import Classifier
 
 

@@ -6,6 +6,7 @@ grows by one network with each site: the price of no forgetting, to compare with
 returns gets a new network, from a random start on all its data.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -20,23 +21,22 @@ from anamnesis.methods.base import (
     Data,
     Method,
     MethodCapabilities,
-    ParameterGroup,
     Prediction,
     PredictionRequest,
-    Stage,
     StateDict,
     TaskContext,
-    TrainingStep,
     part_tensors,
 )
 from anamnesis.methods.classification import restrict_logits
 from anamnesis.methods.features.feature_statistics import FeatureStatistics, linear_logits
-from anamnesis.methods.option_checks import check_bounds, positive
 from anamnesis.methods.register import register
 from anamnesis.methods.site_state import site_entries, tensors_by_site
+from anamnesis.methods.stage import ParameterGroup, Stage, TrainingStep
 from anamnesis.networks import Classifier
+from anamnesis.networks.memory_layout import to_channels_last
 from anamnesis.networks.random_features import RandomFeatures
 from anamnesis.records import InputError, NetworkSettings, Split
+from anamnesis.records.option_checks import check_bounds, positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +65,19 @@ class SpecialistEnsemble(nn.Module):
     def __init__(self, spec: NetworkSettings, seed: int) -> None:
         super().__init__()
         self.members, self.sites, self.class_indices = nn.ModuleList(), list[str](), list[list[int]]()
-        self.router = RandomFeatures(spec.channels, seed)
+        self.router = RandomFeatures(spec.channels, seed, spatial_dims=len(spec.size))
         self._network_arguments = (spec, seed)
+        self.pretrained: Mapping[str, Tensor] = {}
 
     def add_member(self, site: str, class_indices: list[int], generator: torch.Generator) -> Classifier:
-        """Appends a classifier of ``site`` at its random start and returns it."""
+        """Appends a classifier of ``site`` at its start, pretrained or random, and returns it."""
         member = Classifier(*self._network_arguments)
+        if self.pretrained:
+            member.backbone.load_state_dict(self.pretrained)
         member.head.grow(len(class_indices), generator)
         device = next(self.router.buffers()).device
-        self.members.append(member.to(device=device).to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+        to_channels_last(member.to(device=device))
+        self.members.append(member)
         self.sites.append(site)
         self.class_indices.append(class_indices)
         return member
@@ -117,6 +121,16 @@ class Specialists(Method[SpecialistsOptions]):
         self._router_weights = torch.zeros(0)
         return ensemble
 
+    def load_pretrained(self, tensors: Mapping[str, Tensor]) -> None:
+        """Makes ``tensors`` the start of every new member."""
+        self.network.pretrained = tensors
+
+    def import_head(self, weight: Tensor, bias: Tensor, site: str) -> None:
+        """Adds a member of the pretrained backbone and this head; the router has no image of its site."""
+        member = self.network.add_member(site, list(range(len(weight))), torch.Generator().manual_seed(0))
+        member.load_head(weight, bias)
+        self._router_statistics[site] = FeatureStatistics(self.network.router.width_out, len(weight))
+
     def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
         """Adds a new member, in the place of the one that the site had; the others do not change."""
         self.network.remove_member(context.site)
@@ -131,13 +145,15 @@ class Specialists(Method[SpecialistsOptions]):
             len(context.class_indices), device=self._row_of_class.device
         )
         return [
-            Stage("train", (ParameterGroup(tuple(self._new_member.parameters())),), train_modules=(self._new_member,))
+            Stage(
+                "train", (ParameterGroup(self._new_member.learnable_parameters()),), train_modules=(self._new_member,)
+            )
         ]
 
     def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
         """Returns the cross-entropy of the new member over its own classes."""
         logits = self._new_member(batch.images)
-        return {"classification": functional.cross_entropy(logits, self._row_of_class[batch.targets])}
+        return {"classification": functional.cross_entropy(logits, self._row_of_class[batch.classes])}
 
     def end_task(self, context: TaskContext, data: Data) -> None:
         """Gives the router the sums of the site's images."""
@@ -145,7 +161,7 @@ class Specialists(Method[SpecialistsOptions]):
             self.network.router.width_out, len(context.class_indices), self._row_of_class.device
         )
         for batch in data(Split.TRAIN):
-            statistics.add(self.network.router(batch.images), self._row_of_class[batch.targets])
+            statistics.add(self.network.router(batch.images), self._row_of_class[batch.classes])
         self._router_statistics[context.site], self._router_weights = statistics, torch.zeros(0)
 
     def forget_site(self, site: str, kept_columns: tuple[int, ...]) -> None:
@@ -163,7 +179,10 @@ class Specialists(Method[SpecialistsOptions]):
         """Returns log-probabilities of all classes and, if requested, the pooled features of all members."""
         self.network.eval()
         features = [branch.features for branch in self.explained_features(images)]
-        pooled_features = [maps.float().mean(dim=(2, 3)) for maps in features[:-1]]
+        pooled_features = [
+            member.backbone.pool(maps)
+            for member, maps in zip(self.network.iterate_members(), features[:-1], strict=True)
+        ]
         embedding = torch.cat(pooled_features, dim=1) if request.with_embedding else None
         return Prediction(restrict_logits(self.answer_from(features), request.class_indices), embedding=embedding)
 
@@ -180,14 +199,25 @@ class Specialists(Method[SpecialistsOptions]):
         return self.network.combine_members(features[:-1], self.member_log_probs(features[-1]))
 
     def member_log_probs(self, feature_maps: Tensor) -> Tensor:
-        """Returns log p(member | x), [N, members], of the router's feature maps [N, C, h, w]."""
+        """Returns log p(member | x), [N, members], of the router's feature maps [N, C, h, w].
+
+        A member whose site has no sums, because its weights were imported, gets the same share of every image.
+        """
         if not len(self._router_weights):
             self._router_weights = self._sum_router_statistics().solve_discriminant(self.options.strength)
-        class_log_probs = linear_logits(self.network.router.pool(feature_maps), self._router_weights).log_softmax(1)
+        class_logits = linear_logits(self.network.router.pool(feature_maps), self._router_weights)
         class_counts = [len(member_classes) for member_classes in self.network.class_indices]
-        return torch.stack(
-            [member_block.logsumexp(1) for member_block in torch.split(class_log_probs, class_counts, 1)], 1
+        member_logits = torch.stack([block.logsumexp(1) for block in torch.split(class_logits, class_counts, 1)], 1)
+        is_unseen = torch.tensor(
+            [not self._router_statistics[site].sums[:, -1].any() for site in self.network.sites],
+            device=member_logits.device,
         )
+        seen_log_probs = member_logits.masked_fill(is_unseen, -torch.inf).log_softmax(1)
+        if not is_unseen.any():
+            return seen_log_probs
+        equal_share = -math.log(len(self.network.sites))
+        seen_share = (~is_unseen).double().mean().log().to(seen_log_probs)
+        return torch.where(is_unseen, equal_share, seen_log_probs + seen_share)
 
     def _sum_router_statistics(self) -> FeatureStatistics:
         """Returns the sums over all sites, with the rows of each member after those of the members before it."""

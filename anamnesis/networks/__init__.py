@@ -1,9 +1,19 @@
 """Networks as plain modules: backbones that return feature maps, heads that grow with the tasks."""
 
 from anamnesis.networks.autoencoder import AutoEncoder
-from anamnesis.networks.backbones import build_backbone
+from anamnesis.networks.backbone import Backbone, FeatureLevel, Normalisation
+from anamnesis.networks.build import build_backbone
 from anamnesis.networks.classifier import Classifier
 from anamnesis.networks.heads import GrowingHead
 from anamnesis.networks.modes import evaluation_mode
 
-__all__ = ["AutoEncoder", "Classifier", "GrowingHead", "build_backbone", "evaluation_mode"]
+__all__ = [
+    "AutoEncoder",
+    "Backbone",
+    "Classifier",
+    "FeatureLevel",
+    "GrowingHead",
+    "Normalisation",
+    "build_backbone",
+    "evaluation_mode",
+]

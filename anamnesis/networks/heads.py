@@ -50,5 +50,6 @@ class GrowingHead(nn.Module):
         self.bias = nn.Parameter(self.bias.data[kept_rows])
 
     def forward(self, features: Tensor) -> Tensor:
-        """Maps [N, features] to logits [N, classes]."""
-        return functional.linear(features, self.weight, self.bias)
+        """Maps [N, features] to logits [N, classes], always in float32: the losses read them."""
+        with torch.autocast(features.device.type, enabled=False):
+            return functional.linear(features.float(), self.weight, self.bias)

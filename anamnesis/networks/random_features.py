@@ -5,13 +5,16 @@ tried on the development sequence, these, the norm between layers and a grid of 
 each; more layers, larger kernels, finer grids and a random projection behind them did not.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anamnesis.networks.backbones import GROUPS, Backbone, standardise
+from anamnesis.networks.backbone import Backbone, FeatureLevel
 from anamnesis.networks.classifier import Classifier
 from anamnesis.networks.heads import GrowingHead
+from anamnesis.records.network_options import NORM_GROUPS
 
 FILTERS = (32, 64)
 GRID = 4
@@ -20,24 +23,33 @@ GRID = 4
 class RandomBackbone(Backbone):
     """Convolution, group norm, ReLU and halving for each of ``filters``; its weights are buffers and never learn."""
 
-    def __init__(self, channels: int, seed: int, filters: tuple[int, ...] = FILTERS) -> None:
-        super().__init__()
+    def __init__(self, channels: int, seed: int, filters: tuple[int, ...] = FILTERS, *, spatial_dims: int = 2) -> None:
+        levels = tuple(FeatureLevel(f"layer{n}", width, 2**n) for n, width in enumerate(filters, 1))
+        super().__init__(levels, spatial_dims)
         generator = torch.Generator().manual_seed(seed)
-        self.width_out, self.depth = filters[-1], len(filters)
         for layer, (channels_in, channels_out) in enumerate(zip((channels, *filters), filters, strict=False)):
-            kernel = torch.randn(channels_out, channels_in, 3, 3, generator=generator) * (2 / (9 * channels_in)) ** 0.5
-            self.register_buffer(f"kernel_{layer}", kernel - kernel.mean((1, 2, 3), keepdim=True))
+            shape, fan_in = (channels_out, channels_in, *(3,) * spatial_dims), channels_in * 3**spatial_dims
+            kernel = torch.randn(shape, generator=generator) * (2 / fan_in) ** 0.5
+            mean = kernel.mean(tuple(range(1, kernel.dim())), keepdim=True)
+            self.register_buffer(f"kernel_{layer}", kernel - mean)
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
-        """Maps [N, C, H, W] in [0, 1] to [N, ``filters[-1]``, H/4, W/4], always in float32."""
+        """Maps [N, C, *sides] in [0, 1] to [N, ``filters[-1]``, *sides / 4], always in float32."""
         with torch.autocast(images.device.type, enabled=False):
-            maps = standardise(images.float())
-            for layer in range(self.depth):
-                maps = functional.conv2d(maps, getattr(self, f"kernel_{layer}"), padding=1)
-                maps = functional.group_norm(maps, GROUPS)
-                maps = functional.max_pool2d(functional.relu(maps), 2)
-        return maps
+            return super().forward(images.float())
+
+    def level_maps(self, images: Tensor, numbers: tuple[int, ...]) -> tuple[Tensor, ...]:
+        """Returns the outputs of the layers with these numbers."""
+        is_volume, maps, outputs = self.spatial_dims == 3, images, []
+        convolve = functional.conv3d if is_volume else functional.conv2d
+        halve = functional.max_pool3d if is_volume else functional.max_pool2d
+        for layer in range(len(self.levels)):
+            maps = functional.group_norm(convolve(maps, getattr(self, f"kernel_{layer}"), padding=1), NORM_GROUPS)
+            maps = halve(functional.relu(maps), 2)
+            if layer in numbers:
+                outputs.append(maps)
+        return tuple(outputs)
 
 
 class RandomFeatures(nn.Module):
@@ -47,20 +59,29 @@ class RandomFeatures(nn.Module):
         width_out: how many features an image has.
     """
 
-    def __init__(self, channels: int, seed: int = 0, filters: tuple[int, ...] = FILTERS, grid: int = GRID) -> None:
+    def __init__(
+        self,
+        channels: int,
+        seed: int = 0,
+        filters: tuple[int, ...] = FILTERS,
+        grid: int = GRID,
+        *,
+        spatial_dims: int = 2,
+    ) -> None:
         super().__init__()
-        self.backbone, self.grid, self.width_out = RandomBackbone(channels, seed, filters), grid, filters[-1] * grid**2
+        self.backbone = RandomBackbone(channels, seed, filters, spatial_dims=spatial_dims)
+        self.grid, self.width_out = grid, filters[-1] * grid**spatial_dims
 
     def forward(self, images: Tensor) -> Tensor:
-        """Maps [N, C, H, W] in [0, 1] to [N, ``width_out``], in float32."""
+        """Maps [N, C, *sides] in [0, 1] to [N, ``width_out``], in float32."""
         return self.pool(self.feature_maps(images))
 
     def feature_maps(self, images: Tensor) -> Tensor:
-        """Maps [N, C, H, W] in [0, 1] to [N, F, H/4, W/4], in float32."""
+        """Maps [N, C, *sides] in [0, 1] to [N, F, *sides / 4], in float32."""
         return self.backbone(images)  # type: ignore[no-any-return]
 
     def pool(self, feature_maps: Tensor) -> Tensor:
-        """Maps feature maps [N, F, h, w] to [N, ``width_out``]."""
+        """Maps feature maps [N, F, *cells] to [N, ``width_out``]."""
         return average_over_grid(feature_maps, self.grid)
 
 
@@ -70,17 +91,24 @@ class GridClassifier(Classifier):
     def __init__(self, backbone: Backbone, grid: int = GRID) -> None:
         super(Classifier, self).__init__()
         self.backbone, self.grid = backbone, grid
-        self.head = GrowingHead(backbone.width_out * grid * grid)
+        self.head = GrowingHead(backbone.width_out * grid**backbone.spatial_dims)
 
     def embed(self, features: Tensor) -> Tensor:
-        """Maps feature maps [N, F, h, w] to what the head reads, [N, F x grid x grid], in float32."""
+        """Maps feature maps [N, F, *cells] to what the head reads, the mean of each cell of the grid, in float32."""
         return average_over_grid(features.float(), self.grid)
 
-    def classify(self, features: Tensor) -> Tensor:
-        """Maps feature maps [N, F, h, w] to logits [N, K], in float32."""
-        return self.head(self.embed(features))  # type: ignore[no-any-return]
+    def load_head(self, weight: Tensor, bias: Tensor) -> None:
+        """Replaces the rows of the head; the mean of the maps is that of the cells where these are equally large."""
+        cells = self.head.weight.shape[1] // weight.shape[1]
+        super().load_head(weight.repeat_interleave(cells, dim=1) / cells, bias)
 
 
 def average_over_grid(maps: Tensor, grid: int) -> Tensor:
-    """Averages [N, F, h, w] over ``grid`` x ``grid`` cells: [N, F x grid x grid]."""
-    return functional.adaptive_avg_pool2d(maps, grid).flatten(1)
+    """Averages maps [N, F, *cells] over a grid of ``grid`` cells along each side: [N, F x grid^sides]."""
+    return average_over_cells(maps, (grid,) * (maps.dim() - 2)).flatten(1)
+
+
+def average_over_cells(maps: Tensor, cells: tuple[int, ...]) -> Tensor:
+    """Averages maps [N, F, *sides] over ``cells`` along each side: [N, F, *cells]."""
+    pool: Callable[..., Tensor] = functional.adaptive_avg_pool2d if len(cells) == 2 else functional.adaptive_avg_pool3d
+    return pool(maps, cells)

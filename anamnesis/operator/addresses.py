@@ -5,10 +5,11 @@ from pathlib import Path
 
 from anamnesis.operator.api import LoadedResource
 from anamnesis.operator.api.model import ContinualModel
-from anamnesis.operator.api.site import Site, SourceSpec
+from anamnesis.operator.api.site import DICOMwebSource, OrthancSource, Site, SiteSpec
 from anamnesis.operator.api.split_key import SplitKeySpec
 from anamnesis.records import InputError
 from anamnesis.snapshots.site_keys import OWN_KEY_PREFIX
+from anamnesis.sources.study_filter import StudyFilter, parse_dicom_date
 
 SPLIT_KEY_VARIABLE = "ANAMNESIS_SPLIT_KEY"
 """Environment variable that holds the network key where the model names a Secret."""
@@ -26,6 +27,11 @@ def absolute_url(url: str, folder: Path) -> str:
 def registry_url(model: LoadedResource[ContinualModel]) -> str:
     """Returns the URL of the model's registry."""
     return absolute_url(model.resource.spec.registry.url, model.folder)
+
+
+def weights_url(url: str, folder: Path) -> str:
+    """Returns the URL of a file of weights; a relative path starts at ``folder``."""
+    return url if url.startswith("package://") else absolute_url(url, folder)
 
 
 def store_url(site: LoadedResource[Site]) -> str:
@@ -60,23 +66,35 @@ def _key_reference(spec: SplitKeySpec, secret_variable: str, folder: Path) -> st
     return absolute_url(spec.file.path if spec.file else "", folder)
 
 
-def source_url(source: SourceSpec, folder: Path | None) -> str:
+def source_url(site: SiteSpec, folder: Path | None) -> str:
     """Returns the URL of a site's source, as ``SiteConfig.source`` has it.
 
     Args:
-        source: of the spec.
+        site: the spec of the site. A DICOM server has the query of its studies in the URL.
         folder: the folder of relative paths; none on a cluster.
 
     Raises:
         InputError: the path is relative, and there is no folder.
     """
+    source = site.source
     if source.s3:
         return source.s3.url.rstrip("/")
     if source.dicomweb:
-        return f"dicomweb+{source.dicomweb.url.rstrip('/')}"
+        return f"dicomweb+{_dicom_address(source.dicomweb, site.modalities)}"
     if source.orthanc:
-        return f"orthanc+{source.orthanc.url.rstrip('/')}"
+        return f"orthanc+{_dicom_address(source.orthanc, site.modalities)}"
     path = source.folder.path if source.folder else ""
     if folder is None and not path.startswith(("/", "file:///")):
-        raise InputError(f"spec.source.folder.path: expected an absolute path on a cluster, found {path!r}")
+        raise InputError(f"spec.source.folder.path: expected an absolute path on a cluster, found {path!r}; correct it")
     return absolute_url(path, folder or Path("/"))
+
+
+def _dicom_address(server: DICOMwebSource | OrthancSource, site_modalities: tuple[str, ...]) -> str:
+    query = server.query
+    study_filter = StudyFilter(
+        modalities=site_modalities if query.modalities is None else query.modalities,
+        first_date=parse_dicom_date(query.first_date or ""),
+        last_date=parse_dicom_date(query.last_date or ""),
+        description=query.description or "",
+    )
+    return server.url.rstrip("/") + study_filter.encode()

@@ -26,11 +26,13 @@ from anamnesis.records import (
     Evaluation,
     EvaluationSet,
     Metric,
+    PairedDifference,
     TaskType,
+    metric_properties,
     recall_metric,
 )
 from anamnesis.registry import RequiredTestSet
-from anamnesis.registry.first_scores import difference_to_first
+from anamnesis.registry.first_scores import difference_to_first, reference_score
 from anamnesis.registry.gate import FORGETTING
 
 Detail = Literal["Full", "Rounded", "Hidden"]
@@ -106,7 +108,7 @@ def _by_test_set(evaluations: Iterable[Evaluation], tests: Sequence[RequiredTest
             and metric in evaluation.metrics
         ):
             worst = by_test_set.setdefault(evaluation.test_set, evaluation)
-            if evaluation.metrics[metric].value < worst.metrics[metric].value:
+            if metric_properties(metric).is_worse(evaluation.metrics[metric].value, worst.metrics[metric].value):
                 by_test_set[evaluation.test_set] = evaluation
     return by_test_set
 
@@ -134,13 +136,22 @@ def _compare(
         "patients": patients if patients >= MINIMUM_CELL_PATIENTS else 0,
         "before": old_score,
         "after": new_score,
-        "first_score": None if drop is None or new_score is None else str(new_score.value + drop),
+        "first_score": _first_score(new_score, first, detail),
         "forgetting": _text(drop),
         "recalls": recalls,
         "classes_without_recall": _class_count(test) - len(recalls),
         "detail": detail,
     }
     return TaskComparison.model_validate(fields, by_name=True, by_alias=False)
+
+
+def _first_score(score: Score | None, first: PairedDifference | None, detail: Detail) -> str | None:
+    drop = _shown(first.drop if first else None, detail)
+    return (
+        None
+        if score is None or first is None or drop is None
+        else str(reference_score(score.value, replace(first, drop=drop)))
+    )
 
 
 def _detail(test: RequiredTestSet, evaluations: Sequence[Evaluation]) -> Detail:

@@ -1,19 +1,24 @@
 """Builds the records of the layers below from resources: settings, sites, requests. Pure functions."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
-from anamnesis.operator.addresses import RUN_KEY_VARIABLE, registry_url, source_url, store_url
+from anamnesis.operator.addresses import RUN_KEY_VARIABLE, registry_url, source_url, store_url, weights_url
 from anamnesis.operator.api import LoadedResource
 from anamnesis.operator.api.gate import TaskGate
 from anamnesis.operator.api.model import ContinualModel, ContinualModelSpec
+from anamnesis.operator.api.network import NetworkSpec, PatchesSpec, WeightsSpec
 from anamnesis.operator.api.site import LabelsSpec, Site, SiteSpec
 from anamnesis.records import (
+    ChannelRule,
     Configuration,
     Enforcement,
     LabelOrigin,
     LabelSource,
     NetworkSettings,
+    PatchSampler,
+    PatchSettings,
     PatientOrigin,
     PublicKey,
     SignerRole,
@@ -25,6 +30,8 @@ from anamnesis.records import (
     TrainingSettings,
     UpdateTrigger,
     Version,
+    WeightsFormat,
+    WeightsSettings,
 )
 from anamnesis.records.timestamps import format_timestamp
 from anamnesis.registry import ApprovalMode, GatePolicy, TaskLimits
@@ -42,7 +49,7 @@ def site_config(site: LoadedResource[Site]) -> SiteConfig:
     spec = site.resource.spec
     return SiteConfig(
         name=site.name,
-        source=source_url(spec.source, site.folder),
+        source=source_url(spec, site.folder),
         modalities=spec.modalities,
         task=site_task(spec),
         labels=label_source(spec.labels),
@@ -71,7 +78,7 @@ def label_source(labels: LabelsSpec) -> LabelSource:
 def site_ref(site: LoadedResource[Site], test_set: str) -> SiteRef:
     """Returns the reference to a site for the steps after ingestion."""
     spec = site.resource.spec
-    return SiteRef(site.name, store_url(site), task=site_task(spec), test_set=test_set, modality=spec.modalities[0])
+    return SiteRef(site.name, store_url(site), task=site_task(spec), test_set=test_set, modalities=spec.modalities)
 
 
 def learned_site_refs(
@@ -86,18 +93,15 @@ def learned_site_refs(
 
 def configuration(spec: ContinualModelSpec) -> Configuration:
     """Returns the learning configuration of a model."""
-    network, training = spec.network, spec.training
-    height, width = network.input.size
+    training = spec.training
     return Configuration(
         method=spec.method.entry.method,
         options=spec.method.options(),
-        network=NetworkSettings(
-            network.name, network.input.channels, size=(height, width), norm=network.norm.lower(), width=network.width
-        ),
+        network=network_settings(spec.network),
         training=TrainingSettings(
             epochs=training.epochs,
             batch_size=training.batch_size,
-            learning_rate=float(training.learning_rate),
+            learning_rate=None if training.learning_rate is None else float(training.learning_rate),
             optimiser=training.optimiser.lower(),
             weight_decay=float(training.weight_decay),
             augment=training.augmentation == "Enabled",
@@ -106,6 +110,57 @@ def configuration(spec: ContinualModelSpec) -> Configuration:
             precision=training.precision.lower(),
         ),
     )
+
+
+def network_settings(network: NetworkSpec) -> NetworkSettings:
+    """Returns the settings of a network; the address of its weights stays as it is."""
+    normalisation = network.input.normalisation
+    return NetworkSettings(
+        type=network.type,
+        channels=network.input.channels,
+        size=network.input.size,
+        options=network.resolved_options(),
+        weights=_weights_settings(network.weights) if network.weights else None,
+        frozen=network.frozen.lower(),
+        batch_statistics=network.batch_statistics.lower(),
+        mean=tuple(map(float, normalisation.mean)) if normalisation else (),
+        std=tuple(map(float, normalisation.std)) if normalisation else (),
+        patches=patch_settings(network.input.patches) if network.input.patches else None,
+    )
+
+
+def patch_settings(patches: PatchesSpec) -> PatchSettings:
+    """Returns how the network reads patches of volumes."""
+    return PatchSettings(patches.volume, PatchSampler(patches.sampler), patches.per_volume)
+
+
+def _weights_settings(weights: WeightsSpec) -> WeightsSettings:
+    return WeightsSettings(
+        url=weights.url,
+        sha256=weights.sha256,
+        format=WEIGHTS_FORMATS[weights.format],
+        mapping=weights.mapping,
+        licence=weights.licence,
+        channels=ChannelRule(weights.channels.lower()),
+    )
+
+
+WEIGHTS_FORMATS = {
+    "Safetensors": WeightsFormat.SAFETENSORS,
+    "PyTorch": WeightsFormat.PYTORCH,
+    "MONAIBundle": WeightsFormat.MONAI_BUNDLE,
+}
+"""Format in a resource -> format."""
+
+
+def located_configuration(model: LoadedResource[ContinualModel]) -> Configuration:
+    """Returns the configuration of a model, with the absolute address of its weights."""
+    settings = configuration(model.resource.spec)
+    weights = settings.network.weights
+    if weights is None:
+        return settings
+    url = weights_url(weights.url, model.folder)
+    return replace(settings, network=replace(settings.network, weights=replace(weights, url=url)))
 
 
 def gate_policy(spec: ContinualModelSpec) -> GatePolicy:
@@ -130,6 +185,7 @@ def gate_policy(spec: ContinualModelSpec) -> GatePolicy:
 def _task_limits(limits: TaskGate) -> TaskLimits:
     return TaskLimits(
         floor=limits.floor,
+        ceiling=limits.ceiling,
         margin=limits.margin,
         saliency_floor=limits.saliency_floor,
         recall_floor=limits.recall_floor,
@@ -189,7 +245,7 @@ def update_request(
         registry=registry_url(model),
         site=site_config(site),
         store=store_url(site),
-        configuration=configuration(model.resource.spec),
+        configuration=located_configuration(model),
         split_key=split_key,
         base=base,
         sites=learned_sites,
@@ -211,6 +267,7 @@ def evaluation_request(
     split_keys: Mapping[str, str],
     name: str,
     due_at: datetime,
+    author: str,
 ) -> EvaluationRequest:
     """Returns one scheduled evaluation of ``champion`` on all sites that it has learned.
 
@@ -222,6 +279,7 @@ def evaluation_request(
         split_keys: site -> where its split key is.
         name: of the evaluation.
         due_at: when it was due.
+        author: the operator that starts it.
     """
     evaluation_spec = model.resource.spec.evaluation
     return EvaluationRequest(
@@ -234,4 +292,5 @@ def evaluation_request(
         time=format_timestamp(due_at),
         minimum_cases=evaluation_spec.minimum_recent_cases if evaluation_spec else 20,
         signing=run_signing(model.resource.spec),
+        author=author,
     )

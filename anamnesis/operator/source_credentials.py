@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from anamnesis.records import InputError
 from anamnesis.storage.environment_variables import clean_value
 
 _VARIABLE_BY_KEY = {"username": "DICOM_USERNAME", "password": "DICOM_PASSWORD", "token": "DICOM_TOKEN"}
@@ -11,6 +12,10 @@ AWS_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _DICOM_KEYS = (("token",), ("username", "password"))
 REQUIRED_SECRET_KEYS = {"S3": (AWS_KEYS,), "DICOMweb": _DICOM_KEYS, "Orthanc": _DICOM_KEYS}
 """Type of a source -> the sets of keys of which its Secret needs one."""
+
+
+class SecretMissingError(InputError):
+    """A Secret with credentials is missing, or the operator may not read it."""
 
 
 def source_variables(secret_keys: Iterable[str]) -> dict[str, str]:

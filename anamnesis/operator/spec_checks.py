@@ -12,8 +12,9 @@ from pydantic.alias_generators import to_camel
 from anamnesis.operator.addresses import registry_url, source_url, store_url
 from anamnesis.operator.api import ContinualModel, LoadedResource, Site
 from anamnesis.operator.api.gate import GateSpec, TaskGate
-from anamnesis.records import InputError
+from anamnesis.records import InputError, metric_properties
 
+_SPREADSHEETS = (".xls", ".xlsx", ".ods", ".numbers")
 Sites = Mapping[str, LoadedResource[Site]]
 _CLASSIFICATION = "Classification"
 _LIMITS_OF_CLASSES: Mapping[str, str] = {
@@ -36,6 +37,15 @@ def find_problems(model: LoadedResource[ContinualModel], sites: Sites) -> tuple[
     return (*_method_problems(model, sites), *_gate_problems(model, sites), *_overlaps(model, sites))
 
 
+def describe_unread_modalities(model: LoadedResource[ContinualModel], site: LoadedResource[Site]) -> str:
+    """Returns which modalities of a Site the method of a model does not read; empty where it reads all."""
+    entry, (main_modality, *unread_modalities) = model.resource.spec.method.entry, site.resource.spec.modalities
+    if entry.several_modalities or not unread_modalities:
+        return ""
+    unread = ", ".join(unread_modalities)
+    return f"{entry.name} reads the first of spec.modalities of the Site, {main_modality}; it does not read {unread}"
+
+
 def find_site_problem(site: LoadedResource[Site]) -> str:
     """Returns why a Site alone contradicts itself; empty where it does not."""
     source, store = _address_of_source(site), store_url(site)
@@ -44,6 +54,11 @@ def find_site_problem(site: LoadedResource[Site]) -> str:
             f"spec.store: {site.resource.spec.store} overlaps spec.source, so the Site would ingest what it stores; "
             "use a bucket or folder of its own"
         )
+    manifest = site.resource.spec.labels.manifest or ""
+    if manifest.lower().endswith(_SPREADSHEETS):
+        return f"spec.labels.manifest: {manifest} is a spreadsheet; export it as CSV, and name that file"
+    if "://" not in manifest and ".." in manifest.split("/"):
+        return f"spec.labels.manifest: {manifest} has a part '..'; write the path below the source, or a URL"
     return ""
 
 
@@ -62,14 +77,18 @@ def _gate_problems(model: LoadedResource[ContinualModel], sites: Sites) -> Itera
     spec = model.resource.spec
     if set(sites) != {reference.name for reference in spec.sites}:
         return  # the missing Site may have the task
-    type_by_task = {site.resource.spec.task.name: site.resource.spec.task.type for site in sites.values()}
+    tasks = {site.resource.spec.task.name: site.resource.spec.task for site in sites.values()}
+    type_by_task = {name: task.type for name, task in tasks.items()}
     for number, limits in enumerate(spec.gate.tasks):
         if limits.name not in type_by_task:
             yield (
                 f"spec.gate.tasks[{number}].name: no Site of the model has a task {limits.name!r}; correct the name, "
                 f"or remove the limits. Tasks: {', '.join(sorted(type_by_task))}"
             )
-        elif type_by_task[limits.name] != _CLASSIFICATION:
+            continue
+        for name, problem in _metric_problems(limits, tasks[limits.name].primary_metric):
+            yield f"spec.gate.tasks[{number}].{name}: {problem}"
+        if type_by_task[limits.name] != _CLASSIFICATION:
             for name, part in _declared_limits_of_classes(limits):
                 yield (
                     f"spec.gate.tasks[{number}].{to_camel(name)}: task {limits.name!r} has no {part}, because its type "
@@ -78,6 +97,22 @@ def _gate_problems(model: LoadedResource[ContinualModel], sites: Sites) -> Itera
     if _CLASSIFICATION not in type_by_task.values():
         for name, part in _declared_limits_of_classes(spec.gate):
             yield f"spec.gate.{to_camel(name)}: no task of the model has {part}; remove {to_camel(name)}"
+
+
+def _metric_problems(limits: TaskGate, metric: str) -> Iterator[tuple[str, str]]:
+    """Yields each limit of a task that does not fit its primary metric, and why."""
+    properties = metric_properties(metric)
+    if properties.is_lower_better and limits.floor is not None:
+        unit = f" in {properties.unit}" if properties.unit else ""
+        yield "floor", f"lower is better for {metric} of task {limits.name!r}; declare a ceiling{unit} instead"
+    if not properties.is_lower_better and limits.ceiling is not None:
+        yield "ceiling", f"higher is better for {metric} of task {limits.name!r}; declare a floor instead"
+    for name, limit in (("ceiling", limits.ceiling), ("margin", limits.margin)):
+        if limit is not None and limit > properties.highest:
+            yield (
+                name,
+                f"{metric} is from {properties.lowest} to {properties.highest}, so a limit of {limit} judges nothing",
+            )
 
 
 def _declared_limits_of_classes(limits: GateSpec | TaskGate) -> Iterator[tuple[str, str]]:
@@ -127,7 +162,7 @@ def _address_of_source(site: LoadedResource[Site]) -> str:
     if source.type not in ("Folder", "S3"):
         return ""
     try:
-        return source_url(source, site.folder)
+        return source_url(site.resource.spec, site.folder)
     except InputError:
         return ""
 

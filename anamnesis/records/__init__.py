@@ -1,7 +1,14 @@
 """The data types that all packages share: tasks, samples, versions, evaluations, decisions. Standard library only."""
 
 from anamnesis.records.codec import decode, encode, encode_object
-from anamnesis.records.configuration import Configuration, NetworkSettings, TrainingSettings
+from anamnesis.records.configuration import (
+    ChannelRule,
+    Configuration,
+    NetworkSettings,
+    TrainingSettings,
+    WeightsFormat,
+    WeightsSettings,
+)
 from anamnesis.records.decision import (
     Criterion,
     CriterionResult,
@@ -43,12 +50,16 @@ from anamnesis.records.evaluation import (
     recall_metric,
 )
 from anamnesis.records.look import CANDIDATE, Look
+from anamnesis.records.metrics import METRICS, MetricProperties, metric_properties, primary_metrics
+from anamnesis.records.patches import PatchSampler, PatchSettings
 from anamnesis.records.progress import Progress, ignore_progress
 from anamnesis.records.sample import TRAINING_SPLITS, Image, Sample, Split, Target
 from anamnesis.records.scheduled_evaluation import Measurement, ScheduledEvaluation
 from anamnesis.records.signature import PublicKey, Signature, SignerRole, SigningSettings
 from anamnesis.records.site import LabelOrigin, LabelSource, PatientOrigin, SiteConfig, SiteRef
-from anamnesis.records.task import Task, TaskType, find_class_indices, label_space
+from anamnesis.records.step_failure import StepFailure
+from anamnesis.records.task import Task, find_class_indices, label_space
+from anamnesis.records.task_type import TaskType
 from anamnesis.records.update_run import (
     CARRIED_FORWARD,
     CORRECTED_LABELS,
@@ -63,13 +74,14 @@ from anamnesis.records.update_run import (
     UpdateTrigger,
     describe_changes,
 )
-from anamnesis.records.version import UpdateCost, UpdateRecord, Version
+from anamnesis.records.version import LearningRateOrigin, UpdateCost, UpdateRecord, Version
 
 __all__ = [
     "CANDIDATE",
     "CARRIED_FORWARD",
     "CORRECTED_LABELS",
     "CORRECTED_TEST_LABELS",
+    "METRICS",
     "MINIMUM_CELL_PATIENTS",
     "MINIMUM_TEST_PATIENTS",
     "RETURNED_IMAGES",
@@ -77,6 +89,7 @@ __all__ = [
     "WITHDRAWN",
     "WITHDRAWN_TEST_CASES",
     "AnamnesisError",
+    "ChannelRule",
     "Configuration",
     "ConflictError",
     "Criterion",
@@ -95,13 +108,17 @@ __all__ = [
     "IntegrityError",
     "LabelOrigin",
     "LabelSource",
+    "LearningRateOrigin",
     "LogEntry",
     "Look",
     "Measurement",
     "Metric",
+    "MetricProperties",
     "NetworkSettings",
     "OperatingPoint",
     "PairedDifference",
+    "PatchSampler",
+    "PatchSettings",
     "PatientOrigin",
     "PersonDecision",
     "Progress",
@@ -119,6 +136,7 @@ __all__ = [
     "SiteRef",
     "SourceState",
     "Split",
+    "StepFailure",
     "Subgroup",
     "Target",
     "Task",
@@ -133,6 +151,8 @@ __all__ = [
     "UpdateTrigger",
     "Verdict",
     "Version",
+    "WeightsFormat",
+    "WeightsSettings",
     "canonical_json",
     "decode",
     "describe_changes",
@@ -146,7 +166,9 @@ __all__ = [
     "is_highest_limit",
     "is_recall_metric",
     "label_space",
+    "metric_properties",
     "precision_metric",
+    "primary_metrics",
     "recall_metric",
     "short_digest",
 ]

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from anamnesis.records.codec import encode
 from anamnesis.records.digests import digest_json
+from anamnesis.records.metric_names import CALIBRATION_ERROR, CALIBRATION_SLOPE
 from anamnesis.records.signature import Signature
 
 
@@ -45,12 +46,12 @@ class Criterion:
     """One line of a decision.
 
     Attributes:
-        name: ``floor``, ``recall``, ``forgetting``, ``recall_drop``, ``saliency``, ``calibration`` or
+        name: ``floor``, ``ceiling``, ``recall``, ``forgetting``, ``recall_drop``, ``saliency``, ``calibration`` or
             ``site_inferred``.
         site: the site of the test set.
         task: the task's name.
-        value: the measured value; none where nothing was measured. For ``forgetting`` and ``recall_drop``: score of the
-            reference version minus the score of the candidate.
+        value: the measured value; none where nothing was measured. For ``forgetting`` and ``recall_drop``: how much
+            worse the candidate scores than the reference version.
         limit: the lowest passing value, or the highest one where ``is_limit_highest``; none where it is not declared,
             or is measured with a value that is missing.
         result: what follows for the candidate.
@@ -85,8 +86,8 @@ class Criterion:
 
 def is_highest_limit(name: str, metric: str, limit: Decimal | None) -> bool:
     """Returns whether the limit of a criterion is the highest passing value; else it is the lowest."""
-    is_upper_slope = metric == "CalibrationSlope" and limit is not None and limit > 1
-    return name in ("forgetting", "recall_drop") or metric == "CalibrationError" or is_upper_slope
+    is_upper_slope = metric == CALIBRATION_SLOPE and limit is not None and limit > 1
+    return name in ("ceiling", "forgetting", "recall_drop") or metric == CALIBRATION_ERROR or is_upper_slope
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,15 @@ from enum import StrEnum
 
 from anamnesis.records.codec import encode
 from anamnesis.records.digests import digest_json
+from anamnesis.records.errors import InputError
+from anamnesis.records.metric_names import PRECISION, RECALL
 from anamnesis.records.signature import Signature
 
 MINIMUM_CELL_PATIENTS = 10
 """A number about fewer patients leaves no site and is in no report."""
 MINIMUM_TEST_PATIENTS = 30
 """Default of the gate: a task is judged where each class has so many test patients."""
-_RECALL_PREFIX, _PRECISION_PREFIX = "Recall/", "Precision/"
+_RECALL_PREFIX, _PRECISION_PREFIX = f"{RECALL}/", f"{PRECISION}/"
 
 
 def recall_metric(class_name: str) -> str:
@@ -57,15 +59,19 @@ class Metric:
     high: Decimal | None = None
     patients: int = 0
 
+    def __post_init__(self) -> None:
+        _check_finite("score", self.value, self.low, self.high)
+
 
 @dataclass(frozen=True, slots=True)
 class PairedDifference:
-    """How much lower a version scores than a reference version on the same patients.
+    """How much worse a version scores than a reference version on the same patients.
 
     Attributes:
         reference: digest of the reference version.
         metric: name of the metric.
-        drop: score of the reference minus score of the version; six places.
+        drop: score of the reference minus score of the version; the reverse for a metric where lower is better, so
+            that a version with a drop above 0 is always worse. In the metric's unit; six places.
         standard_error: of the drop, over patients.
         effective_patients: how many independent patients give this standard error; patients with several images count
             by how much their images agree.
@@ -82,6 +88,18 @@ class PairedDifference:
     patients: int
     losses: Decimal | None = None
     gains: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        _check_finite(f"difference of {self.metric}", self.drop, self.standard_error)
+
+
+def _check_finite(name: str, *values: Decimal | None) -> None:
+    for value in values:
+        if value is not None and not value.is_finite():
+            raise InputError(
+                f"{name}: expected a finite number, found {value}: the model's outputs are not numbers, or the stored "
+                "evaluation was changed; run 'anamnesis registry verify', then train or evaluate again"
+            )
 
 
 class HeldOutSet(StrEnum):
@@ -196,12 +214,14 @@ class Evaluation:
         name: the evaluator: ``forgetting`` or ``saliency``.
         metrics: by name; ``forgetting`` gives ``Accuracy``, ``BalancedAccuracy``, ``AUROC``, ``CalibrationError``,
             ``CalibrationSlope``, ``Recall/<class>`` and ``Precision/<class>`` for each class with enough patients
-            (task-incremental), ``ClassIncrementalAccuracy``, ``SiteInferred`` and ``Abstained``; ``saliency`` gives
-            ``IoU``, ``SSIM``, ``Cosine``, ``Spearman``, or nothing where the network has no saliency maps.
+            (task-incremental), ``ClassIncrementalAccuracy``, ``SiteInferred`` and ``Abstained``; for other types of
+            tasks the metrics of the registry (``metrics.py``); ``saliency`` gives ``IoU``, ``SSIM``, ``Cosine``,
+            ``Spearman``, or nothing where the network has no saliency maps.
         evaluation_set: frozen test set or recent cases.
         signature: of the run; none where the model has no signing keys.
         patients: number of patients of these cases; 0 where it was not counted.
-        class_patients: number of patients of the class with the fewest; none where it was not counted. A number below
+        class_patients: number of patients of the class with the fewest; none where it was not counted, such as for a
+            task without classes. A number below
             ``MINIMUM_CELL_PATIENTS`` is stored as the number just below it.
         operating_point: how its answers were made; none where no held-out patients were large enough.
         differences: paired differences to the base and to the first accepted version that learned the site.

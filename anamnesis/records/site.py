@@ -114,11 +114,12 @@ class SiteRef:
         store: URL of the site's own store, ``file:///...`` or ``s3://bucket/prefix``.
         task: the task of the site.
         test_set: digest of the current test set; empty before the first ingest.
-        modality: key of the image that the network reads.
+        modalities: keys of the images of a sample, the main one first. A method reads all of them or the first, by its
+            ``MethodCapabilities.several_modalities``.
     """
 
     name: str
     store: str
     task: Task
     test_set: str = ""
-    modality: str = ""
+    modalities: tuple[str, ...] = ()

@@ -2,18 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from anamnesis.records.errors import InputError
-
-
-class TaskType(StrEnum):
-    """The types of tasks."""
-
-    CLASSIFICATION = "Classification"
-    SEGMENTATION = "Segmentation"
-    PROGNOSIS = "Prognosis"
-    PRETRAINING = "Pretraining"
+from anamnesis.records.metrics import MetricProperties, metric_properties, primary_metrics
+from anamnesis.records.task_type import TaskType
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +16,33 @@ class Task:
         name: unique within a model, for example ``pneumonia``.
         type: type of the task.
         classes: names of the classes, in the order of the stored class indices; empty for prognosis and pre-training.
-        primary_metric: the metric that the gate uses: ``AUROC``, ``Accuracy``, ``BalancedAccuracy``, ``Dice``, ...
+        primary_metric: the metric that the gate uses, one of the registry (``metrics.py``) for this type; empty takes
+            the first of them.
     """
 
     name: str
     type: TaskType
     classes: tuple[str, ...]
-    primary_metric: str = "AUROC"
+    primary_metric: str = ""
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) != len(self.classes):
             raise InputError(f"task {self.name!r}: classes: a name occurs twice in {list(self.classes)}; remove one")
         if self.type is TaskType.CLASSIFICATION and len(self.classes) < 2:
             raise InputError(f"task {self.name!r}: classes: expected two or more, found {len(self.classes)}")
+        metrics = primary_metrics(self.type)
+        if not self.primary_metric:
+            object.__setattr__(self, "primary_metric", metrics[0])
+        if self.primary_metric not in metrics:
+            raise InputError(
+                f"task {self.name!r}: primaryMetric: expected one of {', '.join(metrics)} for a task of type "
+                f"{self.type.value}, found {self.primary_metric!r}; correct primaryMetric"
+            )
+
+    @property
+    def metric(self) -> MetricProperties:
+        """Unit, range and direction of the primary metric."""
+        return metric_properties(self.primary_metric)
 
     @property
     def labels(self) -> tuple[str, ...]:

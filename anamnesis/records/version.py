@@ -1,7 +1,8 @@
 """A model version, named by its digest, and the record of the update that made it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 from anamnesis.records.codec import encode
 from anamnesis.records.digests import digest_json
@@ -37,6 +38,17 @@ class Version:
         return digest_json(encode(self))
 
 
+class LearningRateOrigin(StrEnum):
+    """Where the learning rate of an update comes from."""
+
+    SET = "Set"
+    """A person set it."""
+    CHOSEN = "Chosen"
+    """A range test of this update chose it."""
+    KEPT = "Kept"
+    """It is that of the base version."""
+
+
 @dataclass(frozen=True, slots=True)
 class UpdateCost:
     """The cost of an update.
@@ -65,6 +77,9 @@ class UpdateRecord:
         signature: of the run; none where the model has no signing keys.
         epoch_losses: mean loss terms of each epoch, for the curves of a report; empty for a closed form, and for fewer
             than 10 training patients.
+        learning_rate_losses: learning rate -> mean loss in the range test that chose the rate of the version, none
+            where it diverged; empty where no test was made, and for fewer than 10 training patients.
+        learning_rate_origin: none for a method without a learning rate.
         schema: schema of this record.
     """
 
@@ -75,4 +90,6 @@ class UpdateRecord:
     opened_snapshots: tuple[str, ...]
     signature: Signature | None = None
     epoch_losses: tuple[Mapping[str, float], ...] = ()
-    schema: int = 4
+    learning_rate_losses: Mapping[str, float | None] = field(default_factory=dict)
+    learning_rate_origin: LearningRateOrigin | None = None
+    schema: int = 5

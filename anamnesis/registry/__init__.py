@@ -11,7 +11,9 @@ from anamnesis.registry.gate import (
     decide_promotion,
 )
 from anamnesis.registry.history import History, build_history, describe_withdrawal
-from anamnesis.registry.log import Log, LogPosition
+from anamnesis.registry.learning_rates import describe_learning_rate
+from anamnesis.registry.log import Log
+from anamnesis.registry.log_position import LogPosition
 from anamnesis.registry.person_decisions import (
     ApprovalToRecord,
     approve,
@@ -21,7 +23,7 @@ from anamnesis.registry.person_decisions import (
     withdraw,
 )
 from anamnesis.registry.promotion import evaluate_gate, import_champion, record_decision
-from anamnesis.registry.pruning import find_prunable, prune
+from anamnesis.registry.pruning import PruneResult, find_prunable, prune
 from anamnesis.registry.run_results import (
     list_update_results,
     read_scheduled_evaluation,
@@ -30,6 +32,7 @@ from anamnesis.registry.run_results import (
     write_update_result,
 )
 from anamnesis.registry.site_changes import record_site_change
+from anamnesis.registry.step_failures import read_step_failure, write_step_failure
 from anamnesis.registry.update_records import find_update_record, list_update_records, write_update_record
 from anamnesis.registry.verification import verify_log, verify_objects
 from anamnesis.registry.versions import list_versions, read_part, read_version, write_version
@@ -41,6 +44,7 @@ __all__ = [
     "History",
     "Log",
     "LogPosition",
+    "PruneResult",
     "RequiredTestSet",
     "SaliencyLimit",
     "TaskLimits",
@@ -48,6 +52,7 @@ __all__ = [
     "approve",
     "build_history",
     "decide_promotion",
+    "describe_learning_rate",
     "describe_withdrawal",
     "evaluate_gate",
     "find_prunable",
@@ -60,6 +65,7 @@ __all__ = [
     "read_evaluations",
     "read_part",
     "read_scheduled_evaluation",
+    "read_step_failure",
     "read_update_result",
     "read_version",
     "record_approval",
@@ -73,6 +79,7 @@ __all__ = [
     "withdraw",
     "write_evaluation",
     "write_scheduled_evaluation",
+    "write_step_failure",
     "write_update_record",
     "write_update_result",
     "write_version",

@@ -1,6 +1,8 @@
 """How a version compares with the first accepted version that learned a site."""
 
-from anamnesis.records import Evaluation, PairedDifference
+from decimal import Decimal
+
+from anamnesis.records import Evaluation, PairedDifference, metric_properties
 
 
 def difference_to_first(evaluation: Evaluation, metric: str, base: str) -> PairedDifference | None:
@@ -18,3 +20,9 @@ def difference_to_first(evaluation: Evaluation, metric: str, base: str) -> Paire
     """
     differences = [item for item in evaluation.differences if item.metric == metric]
     return next((item for item in differences if item.reference != base), next(iter(differences), None))
+
+
+def reference_score(score: Decimal, difference: PairedDifference) -> Decimal:
+    """Returns the score of the reference version on the same patients, from that of the version."""
+    is_lower_better = metric_properties(difference.metric).is_lower_better
+    return score - difference.drop if is_lower_better else score + difference.drop

@@ -1,7 +1,7 @@
 """The history of a registry: the fold over the entries of its log. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from anamnesis.records import EntryKind, LogEntry, short_digest
 
@@ -49,7 +49,8 @@ class History:
     @property
     def rolled_back_versions(self) -> tuple[str, ...]:
         """The promoted versions that the champion does not build on."""
-        return tuple(digest for digest in self.promoted_versions if digest not in self.lineage)
+        lineage = set(self.lineage)
+        return tuple(digest for digest in self.promoted_versions if digest not in lineage)
 
     def earlier_test_set(self, test_set: str) -> str:
         """Returns the digest of the test set that this one replaced, or empty."""
@@ -69,7 +70,15 @@ def describe_withdrawal(entry: LogEntry) -> str:
 
 
 def build_history(entries: Iterable[LogEntry], is_signed: Callable[[LogEntry], bool] = lambda _: True) -> History:
-    """Returns the history after the entries, read in order.
+    """Returns the history after the entries, read in order. See ``HistoryFold``."""
+    fold = HistoryFold(is_signed)
+    for entry in entries:
+        fold.add(entry)
+    return fold.history()
+
+
+class HistoryFold:
+    """Adds up entries one after the other.
 
     The champion is a fold over all entries, so that every reader has the same. Where records are signed, the word of a
     person counts for the gate only with a signature: an approval or a new test set that somebody else wrote has no
@@ -79,100 +88,123 @@ def build_history(entries: Iterable[LogEntry], is_signed: Callable[[LogEntry], b
     champion at that moment, or while the champion is withdrawn; a promotion of a version that was promoted or vetoed
     before; a roll back to a version that was never promoted; a rejection of a version that was promoted or vetoed; an
     approval of a vetoed version; a withdrawal without a champion.
+
+    Args:
+        is_signed: whether the signature of an entry counts.
     """
-    history = History()
-    for entry in entries:
-        if entry.kind in _NEED_A_SIGNATURE and not is_signed(entry):
-            history = replace(history, ignored_entries=(*history.ignored_entries, entry))
-            continue
-        if entry.approval and is_signed(entry):
-            recorded_approvals = {entry.approval.uid: entry, **history.recorded_approvals}
-            history = replace(history, recorded_approvals=recorded_approvals)
-        history = _APPLY_BY_KIND[entry.kind](history, entry) or replace(
-            history, ignored_entries=(*history.ignored_entries, entry)
-        )
-    return history
 
+    def __init__(self, is_signed: Callable[[LogEntry], bool] = lambda _: True) -> None:
+        self._is_signed = is_signed
+        self._champion: str | None = None
+        self._bases: dict[str, str | None] = {}  # in the order of the promotions
+        self._approvals: dict[str, LogEntry] = {}
+        self._rejections: dict[str, LogEntry] = {}
+        self._superseding_entries: dict[str, LogEntry] = {}
+        self._claims: dict[str, LogEntry] = {}
+        self._withdrawal: LogEntry | None = None
+        self._recorded_approvals: dict[str, LogEntry] = {}
+        self._replaced_test_sets: dict[str, LogEntry] = {}
+        self._ignored_entries: list[LogEntry] = []
+        self._history: History | None = History()
+        self._apply_by_kind: Mapping[EntryKind, Callable[[LogEntry], bool]] = {
+            EntryKind.CLAIM: self._apply_claim,
+            EntryKind.APPROVE: self._apply_approval,
+            EntryKind.PROMOTE: self._apply_promotion,
+            EntryKind.REJECT: self._apply_rejection,
+            EntryKind.SUPERSEDE: self._apply_supersession,
+            EntryKind.ROLL_BACK: self._apply_roll_back,
+            EntryKind.WITHDRAW: self._apply_withdrawal,
+            EntryKind.ISSUE_TEST_SET: self._apply_test_set,
+        }
 
-def _apply_claim(history: History, entry: LogEntry) -> History | None:
-    return replace(history, claims={**history.claims, entry.subject: entry})
+    def add(self, entry: LogEntry) -> None:
+        """Adds the next entry."""
+        self._history = None
+        if entry.kind in _NEED_A_SIGNATURE and not self._is_signed(entry):
+            self._ignored_entries.append(entry)
+            return
+        if entry.approval and self._is_signed(entry):
+            self._recorded_approvals.setdefault(entry.approval.uid, entry)
+        apply = self._apply_by_kind.get(entry.kind)  # entries of other kinds change nothing
+        if apply and not apply(entry):
+            self._ignored_entries.append(entry)
 
+    def history(self) -> History:
+        """Returns the history after the entries so far; later entries do not change it."""
+        if self._history is None:
+            self._history = History(
+                champion=self._champion,
+                promoted_versions=tuple(self._bases),
+                bases=self._bases.copy(),
+                approvals=self._approvals.copy(),
+                rejections=self._rejections.copy(),
+                superseding_entries=self._superseding_entries.copy(),
+                claims=self._claims.copy(),
+                withdrawal=self._withdrawal,
+                recorded_approvals=self._recorded_approvals.copy(),
+                replaced_test_sets=self._replaced_test_sets.copy(),
+                ignored_entries=tuple(self._ignored_entries),
+            )
+        return self._history
 
-def _apply_approval(history: History, entry: LogEntry) -> History | None:
-    if history.is_vetoed(entry.subject):
-        return None
-    return replace(history, approvals={entry.subject: entry, **history.approvals})
+    def _is_vetoed(self, version: str) -> bool:
+        return version in self._rejections and self._rejections[version].decision is None
 
+    def _apply_claim(self, entry: LogEntry) -> bool:
+        self._claims[entry.subject] = entry
+        return True
 
-def _apply_promotion(history: History, entry: LogEntry) -> History | None:
-    decision, version = entry.decision, entry.subject
-    if decision is None or decision.candidate != version or decision.base != history.champion:
-        return None
-    if history.withdrawal:
-        return None
-    if version in history.promoted_versions or history.is_vetoed(version):
-        return None
-    return replace(
-        history,
-        champion=version,
-        promoted_versions=(*history.promoted_versions, version),
-        bases={**history.bases, version: decision.base},
-        rejections=_drop_key(history.rejections, version),
-        superseding_entries=_drop_key(history.superseding_entries, version),
-    )
+    def _apply_approval(self, entry: LogEntry) -> bool:
+        if self._is_vetoed(entry.subject):
+            return False
+        self._approvals.setdefault(entry.subject, entry)
+        return True
 
+    def _apply_promotion(self, entry: LogEntry) -> bool:
+        decision, version = entry.decision, entry.subject
+        if decision is None or decision.candidate != version or decision.base != self._champion:
+            return False
+        if self._withdrawal or version in self._bases or self._is_vetoed(version):
+            return False
+        self._champion = version
+        self._bases[version] = decision.base
+        self._rejections.pop(version, None)
+        self._superseding_entries.pop(version, None)
+        return True
 
-def _apply_rejection(history: History, entry: LogEntry) -> History | None:
-    if entry.subject in history.promoted_versions or history.is_vetoed(entry.subject):
-        return None
-    return replace(history, rejections={**history.rejections, entry.subject: entry})
+    def _apply_rejection(self, entry: LogEntry) -> bool:
+        if entry.subject in self._bases or self._is_vetoed(entry.subject):
+            return False
+        self._rejections[entry.subject] = entry
+        return True
 
+    def _apply_supersession(self, entry: LogEntry) -> bool:
+        if entry.subject in self._bases:
+            return False
+        self._superseding_entries[entry.subject] = entry
+        return True
 
-def _apply_supersession(history: History, entry: LogEntry) -> History | None:
-    if entry.subject in history.promoted_versions:
-        return None
-    return replace(history, superseding_entries={**history.superseding_entries, entry.subject: entry})
+    def _apply_roll_back(self, entry: LogEntry) -> bool:
+        if entry.subject not in self._bases:
+            return False
+        if entry.subject != self._champion:
+            self._champion, self._withdrawal = entry.subject, None
+            self._approvals.clear()
+        return True
 
+    def _apply_withdrawal(self, entry: LogEntry) -> bool:
+        if not self._champion:
+            return False
+        self._champion, self._withdrawal = None, entry
+        self._approvals.clear()
+        return True
 
-def _apply_roll_back(history: History, entry: LogEntry) -> History | None:
-    if entry.subject not in history.promoted_versions:
-        return None
-    if entry.subject == history.champion:
-        return history
-    return replace(history, champion=entry.subject, withdrawal=None, approvals={})
-
-
-def _apply_withdrawal(history: History, entry: LogEntry) -> History | None:
-    return replace(history, champion=None, withdrawal=entry, approvals={}) if history.champion else None
-
-
-def _apply_test_set(history: History, entry: LogEntry) -> History | None:
-    if not entry.replaced_subject or entry.replaced_subject in history.replaced_test_sets:
-        return None
-    return replace(history, replaced_test_sets={**history.replaced_test_sets, entry.replaced_subject: entry})
-
-
-def _keep_history(history: History, _: LogEntry) -> History | None:
-    return history
+    def _apply_test_set(self, entry: LogEntry) -> bool:
+        if not entry.replaced_subject or entry.replaced_subject in self._replaced_test_sets:
+            return False
+        self._replaced_test_sets[entry.replaced_subject] = entry
+        return True
 
 
 _NEED_A_SIGNATURE = (EntryKind.APPROVE, EntryKind.ISSUE_TEST_SET, EntryKind.REKEY)
 """Kinds that the gate's input depends on."""
-_APPLY_BY_KIND: Mapping[EntryKind, Callable[[History, LogEntry], History | None]] = {
-    EntryKind.CLAIM: _apply_claim,
-    EntryKind.APPROVE: _apply_approval,
-    EntryKind.PROMOTE: _apply_promotion,
-    EntryKind.REJECT: _apply_rejection,
-    EntryKind.SUPERSEDE: _apply_supersession,
-    EntryKind.ROLL_BACK: _apply_roll_back,
-    EntryKind.ADOPT: _keep_history,
-    EntryKind.JOIN: _keep_history,
-    EntryKind.WITHDRAW: _apply_withdrawal,
-    EntryKind.NO_EFFECT: _keep_history,
-    EntryKind.ISSUE_TEST_SET: _apply_test_set,
-    EntryKind.REKEY: _keep_history,
-}
-
-
-def _drop_key(entries: Mapping[str, LogEntry], key: str) -> Mapping[str, LogEntry]:
-    return {name: entry for name, entry in entries.items() if name != key}

@@ -3,65 +3,22 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
 
-from anamnesis.records import (
-    ConflictError,
-    Decision,
-    EntryKind,
-    InputError,
-    IntegrityError,
-    LogEntry,
-    RecordedApproval,
-    canonical_json,
-)
+from anamnesis.records import ConflictError, Decision, EntryKind, InputError, LogEntry, RecordedApproval
 from anamnesis.records.timestamps import Clock, format_timestamp, utc_now
-from anamnesis.registry.history import History, build_history
+from anamnesis.registry.history import History
+from anamnesis.registry.log_entries import dump_entry, entry_key
+from anamnesis.registry.log_position import LogPosition
+from anamnesis.registry.log_reader import LogState, reader_of
 from anamnesis.registry.registry_store import signing_of
-from anamnesis.storage.documents import dump_record, parse_document, restore_record
 from anamnesis.storage.store import Store
 
-LOG_PREFIX = "log/"
 MAXIMUM_ATTEMPTS = 10_000
 
 
 def random_nonce() -> str:
     """Returns 128 random bits in hex."""
     return secrets.token_hex(16)
-
-
-@dataclass(frozen=True, slots=True)
-class LogPosition:
-    """Number and digest of the last entry; 0 and empty for an empty log. Written ``<number>:<digest>``.
-
-    A position that is kept outside the registry proves later that no entry up to it was changed or removed.
-    """
-
-    number: int = 0
-    digest: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.number}:{self.digest}"
-
-    @classmethod
-    def of_entry(cls, entry: LogEntry) -> "LogPosition":
-        """Returns the position of a log whose last entry is ``entry``."""
-        return cls(entry.number, entry.digest)
-
-    @classmethod
-    def parse(cls, text: str) -> "LogPosition":
-        """Reads ``<number>:<digest>``.
-
-        Raises:
-            InputError: ``text`` has another form.
-        """
-        number, _, digest = text.strip().partition(":")
-        if not (number.isascii() and number.isdigit()):
-            raise InputError(
-                f"log head {text!r}: expected <number>:sha256:<64 hex digits>; "
-                "use the head that an earlier 'anamnesis registry verify' printed"
-            )
-        return cls(int(number), digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +49,7 @@ class EntryProposal:
 
 
 class Log:
-    """The log of one registry. It keeps the entries that it has read; use each object in one thread only.
+    """The log of one registry. Every use of a store with a cache shares the entries that were read.
 
     Args:
         store: store of the registry.
@@ -102,12 +59,11 @@ class Log:
 
     def __init__(self, store: Store, clock: Clock = utc_now, nonce: Callable[[], str] = random_nonce) -> None:
         self._store, self._clock, self._nonce = store, clock, nonce
-        self._read_entries: list[LogEntry] = []
+        self._reader = reader_of(store)
 
     def head(self) -> LogPosition:
-        """Returns the position of the last entry; reads only this entry."""
-        numbers = self._unread_numbers()
-        return LogPosition.of_entry(read_entry(self._store, numbers[-1])) if numbers else self._last_read_head()
+        """Returns the position of the last entry; where no entry was read yet, it reads only this one."""
+        return self._reader.head()
 
     def entries(self) -> tuple[LogEntry, ...]:
         """Returns all entries.
@@ -115,19 +71,15 @@ class Log:
         Raises:
             IntegrityError: an entry is missing, was changed, or does not continue the entry before it.
         """
-        for number in self._unread_numbers():
-            entry = read_entry(self._store, number)
-            if entry.previous_digest != self._last_read_head().digest:
-                raise IntegrityError(
-                    f"log entry {number} does not continue log entry {number - 1}: one of them was rewritten; "
-                    "restore the log from a backup"
-                )
-            self._read_entries.append(entry)
-        return tuple(self._read_entries)
+        return self._reader.entries()
 
     def history(self) -> History:
         """Returns the history after all entries; raises the errors of ``entries``."""
-        return build_history(self.entries(), signing_of(self._store).is_signed)
+        return self.state().history
+
+    def state(self) -> LogState:
+        """Returns entries, head and history of the same moment; raises the errors of ``entries``."""
+        return self._reader.state(signing_of(self._store))
 
     def append(
         self,
@@ -157,15 +109,13 @@ class Log:
             The new entry, or none.
         """
         for _ in range(MAXIMUM_ATTEMPTS):
-            proposal = propose(self.history())
+            state = self.state()
+            proposal = propose(state.history)
             if proposal is None:
                 return None
-            if entry := self._put_entry(self._last_read_head(), proposal):
+            if entry := self._put_entry(state.head, proposal):
                 return entry
         raise _lost_race_error(self._store)
-
-    def _last_read_head(self) -> LogPosition:
-        return LogPosition.of_entry(self._read_entries[-1]) if self._read_entries else LogPosition()
 
     def _put_entry(self, head: LogPosition, proposal: EntryProposal) -> LogEntry | None:
         entry = LogEntry(
@@ -185,61 +135,6 @@ class Log:
         )
         entry = signing_of(self._store).sign(entry)
         return entry if self._store.put_if_absent(entry_key(entry.number), dump_entry(entry)) else None
-
-    def _unread_numbers(self) -> list[int]:
-        """Returns the numbers of the entries that were not read yet, from a listing."""
-        read_count = len(self._read_entries)
-        after = entry_key(read_count) if read_count else ""
-        numbers = [
-            number
-            for info in self._store.list(LOG_PREFIX, after)
-            if (number := parse_entry_number(info.key)) is not None
-        ]
-        for expected_number, number in zip(count(read_count + 1), numbers, strict=False):
-            if number != expected_number:
-                raise IntegrityError(
-                    f"log entry {expected_number} is missing; restore it from a backup, then run "
-                    f"'anamnesis registry verify --registry {self._store.url}'"
-                )
-        return numbers
-
-
-def entry_key(number: int) -> str:
-    """Returns the key of an entry."""
-    return f"{LOG_PREFIX}{number:020d}.json"
-
-
-def parse_entry_number(key: str) -> int | None:
-    """Returns the number of the entry with this key, or none when the key is not that of an entry."""
-    digits = key.removeprefix(LOG_PREFIX).removesuffix(".json")
-    number = int(digits) if digits.isascii() and digits.isdigit() else 0
-    return number if number and entry_key(number) == key else None
-
-
-def dump_entry(entry: LogEntry) -> bytes:
-    """Returns the stored form: canonical JSON of all fields and of ``digest``."""
-    return canonical_json({**parse_document(dump_record(entry), "entry"), "digest": entry.digest})
-
-
-def read_entry(store: Store, number: int) -> LogEntry:
-    """Reads one entry; the caller checks the chain.
-
-    Raises:
-        MissingObjectError: the entry does not exist.
-        IntegrityError: the bytes of the entry were changed.
-        InputError: another release wrote the entry.
-    """
-    location = f"log entry {number}"
-    fields = parse_document(store.get(entry_key(number)), location)
-    digest = fields.pop("digest", None)
-    entry = restore_record(LogEntry, fields, location)
-    if entry.digest != digest:
-        raise IntegrityError(
-            f"{location}: its bytes were changed, they do not match its digest; restore it from a backup"
-        )
-    if entry.number != number:
-        raise IntegrityError(f"{location}: the object holds entry {entry.number}; restore the object from a backup")
-    return entry
 
 
 def _lost_race_error(store: Store) -> ConflictError:

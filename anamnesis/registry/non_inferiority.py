@@ -1,8 +1,10 @@
-"""Whether a version is no worse than a reference, and no worse than a floor: three results, with the error of each.
+"""Whether a version is no worse than a reference, and no worse than a limit: three results, with the error of each.
 
-A *drop* is the score of the reference minus the score of the version. ``passed``: a drop of the margin or more would
-show a difference as small as the measured one with a probability of at most the level. ``failed``: the measured drop
-exceeds the margin, and it is not chance that there is a drop. ``undecided``: the patients are too few.
+A *drop* is how much worse the version scores than the reference: the score of the reference minus that of the version,
+or the reverse where lower is better. The same test applies to both directions, in the metric's unit. ``passed``: a drop
+of the margin or more would show a difference as small as the measured one with a probability of at most the level.
+``failed``: the measured drop exceeds the margin, and it is not chance that there is a drop. ``undecided``: the patients
+are too few.
 """
 
 import math
@@ -10,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from anamnesis.records import CriterionResult, Metric, PairedDifference
+from anamnesis.records import CriterionResult, Metric, MetricProperties, PairedDifference, metric_properties
 from anamnesis.registry.share_drop import ShareDrop
 from anamnesis.registry.student_t import t_quantile, t_tail
 
@@ -19,6 +21,7 @@ LEVEL = 0.05
 _FIRST_LEVEL = 0.04
 _HALVINGS = 40
 _LARGEST_DROP = 1 - 1e-6
+"""As a share of the metric's range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,28 +97,32 @@ def judge_drops(questions: Sequence[DropQuestion], look: int = 1) -> tuple[DropT
     return tuple(_judge(question, chance, level) for question, chance in zip(questions, chances, strict=True))
 
 
-def judge_floor(metric: Metric, floor: Decimal) -> CriterionResult:
-    """Returns whether the true score is at or above a floor: ``passed`` or ``failed`` at 0.05, one-sided each.
+def judge_limit(score: Metric, limit: Decimal, properties: MetricProperties) -> CriterionResult:
+    """Returns whether the true score is within a floor, or a ceiling where lower is better.
 
-    A score without an interval is undecided.
+    ``passed`` or ``failed`` at 0.05, one-sided each. A score without an interval is undecided.
     """
-    low, high = one_sided_ends(metric)
-    if low is not None and low >= floor:
+    low, high = one_sided_ends(score, properties)
+    worst_end, best_end = (high, low) if properties.is_lower_better else (low, high)
+    if worst_end is not None and not properties.is_worse(worst_end, limit):
         return CriterionResult.PASSED
-    if high is not None and high < floor:
+    if best_end is not None and properties.is_worse(best_end, limit):
         return CriterionResult.FAILED
     return CriterionResult.UNDECIDED
 
 
-def one_sided_ends(metric: Metric) -> tuple[Decimal | None, Decimal | None]:
+def one_sided_ends(score: Metric, properties: MetricProperties) -> tuple[Decimal | None, Decimal | None]:
     """Returns the ends of a score's interval at 0.05, one-sided each, from its two-sided 95 % interval.
 
-    A score interval's end e solves (score - e)^2 = t^2 e (1 - e) / n: the end gives t^2 / n, which is scaled to the
-    quantile of a one-sided interval. Scores outside 0 to 1 get the proportional part of the distance.
+    The end e of the score interval of a share solves (score - e)^2 = t^2 e (1 - e) / n: the end gives t^2 / n, which is
+    scaled to the quantile of a one-sided interval. Means get the proportional part of the distance.
     """
-    degrees = max(metric.patients, 2) - 1
+    degrees = max(score.patients, 2) - 1
     scale = t_quantile(1 - LEVEL, degrees) / t_quantile(1 - LEVEL / 2, degrees)
-    low, high = (None if end is None else _move_end(metric.value, end, scale) for end in (metric.low, metric.high))
+    low, high = (
+        None if end is None else _move_end(score.value, end, scale, properties.is_share)
+        for end in (score.low, score.high)
+    )
     return low, high
 
 
@@ -149,7 +156,7 @@ def _judge(question: DropQuestion, chance_without_drop: float, level: float) -> 
 def _chance_of_less(difference: PairedDifference, drop: float) -> float:
     """Returns how probable a drop as small as the measured one is, if the true one is ``drop``."""
     if shares := _share_drop(difference):
-        return shares.chance_of_less(drop)
+        return shares.chance_of_less(drop / _width(difference))
     return t_tail((drop - float(difference.drop)) / float(difference.standard_error), difference.patients - 1)
 
 
@@ -160,19 +167,24 @@ def _chance_of_more(difference: PairedDifference, drop: float) -> float:
 def _share_drop(difference: PairedDifference) -> ShareDrop | None:
     """Returns the shares of a difference, or none where a t test applies.
 
-    Where nothing has changed there is no standard error. A drop of a score from 0 to 1 changes the score of at least
-    that share of the patients, so it is tested as a share without losses.
+    Where nothing has changed there is no standard error. A drop by a share of the metric's range changes the score of
+    at least that share of the patients, so it is tested as a share without losses.
     """
     if difference.losses is not None and difference.gains is not None:
         return ShareDrop(float(difference.losses), float(difference.gains), float(difference.effective_patients))
     if not difference.standard_error or difference.patients < 2:
-        return ShareDrop(max(float(difference.drop), 0.0), max(-float(difference.drop), 0.0), difference.patients)
+        share = float(difference.drop) / _width(difference)
+        return ShareDrop(max(share, 0.0), max(-share, 0.0), difference.patients)
     return None
+
+
+def _width(difference: PairedDifference) -> float:
+    return float(metric_properties(difference.metric).width)
 
 
 def _excluded_above(difference: PairedDifference, level: float) -> Decimal:
     """Returns the smallest drop that a test at ``level`` excludes, by bisection, rounded up to six places."""
-    low, high = float(difference.drop), _LARGEST_DROP
+    low, high = float(difference.drop), _LARGEST_DROP * _width(difference)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         low, high = (low, middle) if _chance_of_less(difference, middle) <= level else (middle, high)
@@ -192,10 +204,10 @@ def _without_drop(difference: PairedDifference) -> PairedDifference:
     return replace(difference, drop=Decimal(0), losses=half, gains=half)
 
 
-def _move_end(score: Decimal, end: Decimal, scale: float) -> Decimal:
+def _move_end(score: Decimal, end: Decimal, scale: float, is_share: bool) -> Decimal:
     value, far_end = float(score), float(end)
     distance = far_end - value
-    if not (0 < far_end < 1 and 0 <= value <= 1):
+    if not (is_share and 0 < far_end < 1 and 0 <= value <= 1):
         return score + (end - score) * Decimal(scale)
     spread = scale**2 * distance**2 / (far_end * (1 - far_end))  # t^2 / n of the one-sided interval
     centre = (value + spread / 2) / (1 + spread)

@@ -10,6 +10,8 @@ from anamnesis.records import InputError, IntegrityError, SigningSettings
 from anamnesis.registry.identity import IDENTITY_KEY, read_identity
 from anamnesis.registry.registry_store import RegistryStore
 from anamnesis.registry.signing import Signing, make_signer, new_private_key
+from anamnesis.storage.cached import CachedStore
+from anamnesis.storage.folder import translate_os_errors
 from anamnesis.storage.store import Store, open_store
 
 UNSIGNED = SigningSettings()
@@ -26,7 +28,7 @@ def open_registry(url: str, settings: SigningSettings = UNSIGNED) -> Store:
         InputError: there is no private key at the place that the settings name.
         IntegrityError: records are signed, and the registry has no identity.
     """
-    store = sign_with(open_store(url), settings)
+    store = sign_with(CachedStore(open_store(url)), settings)
     if settings.public_keys and read_identity(store) is None:
         raise IntegrityError(
             f"{store.url}: {IDENTITY_KEY} is missing, so no record can be signed or verified; restore it from a backup"
@@ -61,7 +63,8 @@ def read_private_key(reference: str, create: bool = False, environment: Mapping[
     else:
         path = Path(unquote(place.removeprefix("//")))
         if create and not path.exists():
-            _create_key_file(path)
+            with translate_os_errors(path):
+                _create_key_file(path)
         key = path.read_text(encoding="ascii", errors="replace") if path.is_file() else ""
     if not key.strip():
         raise InputError(

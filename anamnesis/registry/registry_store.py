@@ -49,9 +49,9 @@ class RegistryStore:
         """See ``Store``."""
         return self.store.list(prefix, after)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str) -> bool:
         """See ``Store``."""
-        self.store.delete(key)
+        return self.store.delete(key)
 
     def list_unfinished_writes(self) -> Iterator[ObjectInfo]:
         """See ``Store``."""

@@ -13,13 +13,15 @@ def describe_small_classes(evaluations: Iterable[Evaluation], minimum: int) -> l
         minimum: ``minimum_test_patients`` of the policy.
     """
     fewest_patients = {
-        (item.site, item.task): item.class_patients for item in evaluations if item.class_patients is not None
+        (item.site, item.task): (item.class_patients, item.class_patients == item.patients)
+        for item in evaluations
+        if item.class_patients is not None
     }
     return [
-        f"a class of task {task} at {site} has {_format_count(count)} test patients, fewer than "
-        f"gate.minimumTestPatients {minimum}, so no score on it decides; issue a larger test set, or lower "
+        f"{'' if is_everybody else 'a class of '}task {task} at {site} has {_format_count(count)} test patients, fewer "
+        f"than gate.minimumTestPatients {minimum}, so no score on it decides; issue a larger test set, or lower "
         "gate.minimumTestPatients"
-        for (site, task), count in sorted(fewest_patients.items())
+        for (site, task), (count, is_everybody) in sorted(fewest_patients.items())
         if count < minimum
     ]
 

@@ -6,7 +6,9 @@ from itertools import pairwise
 from anamnesis.records import AnamnesisError, Evaluation, IntegrityError, LogEntry, digest_bytes
 from anamnesis.registry.evaluations import read_evaluations
 from anamnesis.registry.identity import IDENTITY_KEY
-from anamnesis.registry.log import LOG_PREFIX, LogPosition, parse_entry_number, read_entry
+from anamnesis.registry.log_entries import LOG_PREFIX, parse_entry_number, read_entry
+from anamnesis.registry.log_packs import PACK_SIZE, check_packs
+from anamnesis.registry.log_position import LogPosition
 from anamnesis.registry.looks import list_looks
 from anamnesis.registry.registry_store import signing_of
 from anamnesis.registry.run_results import (
@@ -16,8 +18,10 @@ from anamnesis.registry.run_results import (
 )
 from anamnesis.registry.signature_verification import find_unverified_entries
 from anamnesis.registry.site_identity import list_sites
+from anamnesis.registry.step_failures import list_step_failures, read_step_failure
 from anamnesis.registry.update_records import list_update_records
 from anamnesis.registry.versions import blob_key, list_versions, read_version
+from anamnesis.registry.weights_files import check_weights_files
 from anamnesis.storage.store import Store
 
 Chain = dict[int, LogEntry | None]
@@ -27,9 +31,9 @@ Chain = dict[int, LogEntry | None]
 def verify_log(store: Store, expected_head: LogPosition | None = None) -> tuple[str, ...]:
     """Checks the log alone.
 
-    The check finds changed bytes, missing entries, broken links and, with public keys, entries without a signature.
-    Removed last entries and a completely rewritten chain are found only with ``expected_head``, a head that was kept
-    outside the registry.
+    The single entries are the log, and each pack is compared with them. The check finds changed bytes, missing entries,
+    broken links and, with public keys, entries without a signature. Removed last entries and a completely rewritten
+    chain are found only with ``expected_head``, a head that was kept outside the registry.
 
     Args:
         store: store of the registry.
@@ -44,11 +48,14 @@ def verify_log(store: Store, expected_head: LogPosition | None = None) -> tuple[
     problems += _check_signatures(store, chain)
     if expected_head is not None and expected_head.number > 0:
         problems += _check_expected_head(chain, expected_head)
+    problems += check_packs(
+        store, {number: entry.digest for number, entry in chain.items() if entry and number % PACK_SIZE == 0}
+    )
     return tuple(problems)
 
 
 def verify_objects(store: Store) -> tuple[str, ...]:
-    """Checks everything except the log: versions, blobs, evaluations, looks at test sets, update records and results.
+    """Checks all but the log: versions, blobs, evaluations, looks at test sets, run results, imported weights.
 
     Also checks that the versions and evaluations of the log's decisions are stored.
 
@@ -72,6 +79,8 @@ def verify_objects(store: Store) -> tuple[str, ...]:
     problems += _check_looks(store, evaluations.values())
     problems += _check_sites(store)
     problems += _check_scheduled_evaluations(store)
+    problems += _check_step_failures(store)
+    problems += check_weights_files(store)
     problems += _check_decisions(store, versions, set(evaluations))
     return tuple(problems)
 
@@ -199,6 +208,14 @@ def _check_scheduled_evaluations(store: Store) -> Iterator[str]:
     for info in store.list(SCHEDULED_EVALUATIONS):
         try:
             read_scheduled_evaluation(store, info.key.removeprefix(SCHEDULED_EVALUATIONS).removesuffix(".json"))
+        except AnamnesisError as error:
+            yield str(error)
+
+
+def _check_step_failures(store: Store) -> Iterator[str]:
+    for _, author, run in list_step_failures(store):
+        try:
+            read_step_failure(store, author, run)
         except AnamnesisError as error:
             yield str(error)
 

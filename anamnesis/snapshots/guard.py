@@ -1,6 +1,6 @@
 """Guarded access to the images of a snapshot: in a fixed order, each compared with its digest."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from anamnesis.records import Image, RefusedError, Sample, Split
@@ -40,10 +40,33 @@ class Guard:
         return tuple(dict.fromkeys(digest for digest, _ in self._openings))
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedSamples:
+    """Samples that a guard has allowed: their records now, their pixels one after the other where they are read.
+
+    Attributes:
+        store: the site's own store.
+        digest: of the snapshot, test set or calibration set that they are in.
+        records: the samples without their pixels, sorted by id.
+    """
+
+    store: Store
+    digest: str
+    records: tuple[SampleRecord, ...]
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Yields the samples with their pixels, in the order of ``records``.
+
+        Raises:
+            IntegrityError: stored bytes were changed.
+        """
+        return load_samples(self.store, self.records)
+
+
 def open_split(
     store: Store, snapshot: str, split: Split, guard: Guard, sample_ids: Container[str] | None = None
-) -> Iterator[Sample]:
-    """Yields the samples of one split of a snapshot, in the order of their ids.
+) -> OpenedSamples:
+    """Opens the samples of one split of a snapshot, in the order of their ids.
 
     Args:
         store: the site's own store.
@@ -62,18 +85,17 @@ def open_split(
 
 def open_splits(
     store: Store, snapshot: str, splits: Sequence[Split], guard: Guard, sample_ids: Container[str] | None = None
-) -> Iterator[Sample]:
-    """Yields the samples of several splits of a snapshot, in the order of their ids; see ``open_split``."""
+) -> OpenedSamples:
+    """Opens the samples of several splits of a snapshot, in the order of their ids; see ``open_split``."""
     for split in splits:
         guard.record_opening(snapshot, split)
     records = read_snapshot_manifest(store, snapshot).samples_of(*splits)
-    return _load_samples(
-        store, records if sample_ids is None else (record for record in records if record.id in sample_ids)
-    )
+    chosen = tuple(record for record in records if sample_ids is None or record.id in sample_ids)
+    return OpenedSamples(store, snapshot, chosen)
 
 
-def open_test_set(store: Store, test_set: str, guard: Guard) -> Iterator[Sample]:
-    """Yields the samples of a frozen test set, in the order of their ids.
+def open_test_set(store: Store, test_set: str, guard: Guard) -> OpenedSamples:
+    """Opens the samples of a frozen test set, in the order of their ids.
 
     Raises:
         RefusedError: the guard does not allow ``Split.TEST`` of this test set; raised before anything is read.
@@ -81,11 +103,11 @@ def open_test_set(store: Store, test_set: str, guard: Guard) -> Iterator[Sample]
         IntegrityError: stored bytes were changed.
     """
     guard.record_opening(test_set, Split.TEST)
-    return _load_samples(store, find_test_set(store, test_set).samples)
+    return OpenedSamples(store, test_set, find_test_set(store, test_set).samples)
 
 
-def open_calibration_set(store: Store, calibration_set: str, guard: Guard) -> Iterator[Sample]:
-    """Yields the samples of a frozen calibration set, in the order of their ids.
+def open_calibration_set(store: Store, calibration_set: str, guard: Guard) -> OpenedSamples:
+    """Opens the samples of a frozen calibration set, in the order of their ids.
 
     Raises:
         RefusedError: the guard does not allow ``Split.CALIBRATION`` of this set; raised before anything is read.
@@ -93,13 +115,22 @@ def open_calibration_set(store: Store, calibration_set: str, guard: Guard) -> It
         IntegrityError: stored bytes were changed.
     """
     guard.record_opening(calibration_set, Split.CALIBRATION)
-    return _load_samples(store, read_calibration_set(store, calibration_set).samples)
+    return OpenedSamples(store, calibration_set, read_calibration_set(store, calibration_set).samples)
 
 
-def _load_samples(store: Store, records: Iterable[SampleRecord]) -> Iterator[Sample]:
+def load_samples(
+    store: Store, records: Sequence[SampleRecord], shard_keys: Mapping[str, str] | None = None
+) -> Iterator[Sample]:
+    """Yields samples with their pixels; the caller has asked a guard.
+
+    Args:
+        store: the site's own store.
+        records: of the samples.
+        shard_keys: key of the shard of each image, by its content digest; none looks it up.
+    """
     from anamnesis.snapshots.shards import ShardReader  # imports numpy, which counting samples does not need
 
-    with ShardReader(store) as shards:
+    with ShardReader(store, shard_keys) as shards:
         for record in records:
             images = {
                 name: Image(shards.read(image.content), image.spacing, image.axes, image.affine, image.slice_axis)

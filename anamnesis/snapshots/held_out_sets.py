@@ -1,11 +1,10 @@
 """The patients of a site whom an update holds out of training, to fit its operating point on them."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from anamnesis.records import HeldOutSet, Sample, Split, TaskType
+from anamnesis.records import HeldOutSet, Split, TaskType
 from anamnesis.snapshots.calibration_sets import MINIMUM_PATIENTS, read_calibration_set
-from anamnesis.snapshots.guard import Guard, open_calibration_set, open_split
+from anamnesis.snapshots.guard import Guard, OpenedSamples, open_calibration_set, open_split
 from anamnesis.snapshots.manifest import SampleRecord, SnapshotManifest, read_snapshot_manifest
 from anamnesis.snapshots.testsets import find_test_set
 from anamnesis.storage.store import Store
@@ -30,8 +29,8 @@ class HeldOutPatients:
         """The split of their samples."""
         return Split.CALIBRATION if self.source is HeldOutSet.CALIBRATION else Split.VALIDATION
 
-    def open_samples(self, store: Store, guard: Guard) -> Iterator[Sample]:
-        """Yields their samples in the order of ``records``.
+    def open_samples(self, store: Store, guard: Guard) -> OpenedSamples:
+        """Opens their samples, in the order of ``records``.
 
         Args:
             store: the site's own store.

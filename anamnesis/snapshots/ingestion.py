@@ -1,5 +1,7 @@
 """The ingest: makes a snapshot of the data of a site: what its source lists now, and what it listed before."""
 
+import os
+
 from anamnesis.records import InputError, Progress, SiteConfig, ignore_progress
 from anamnesis.snapshots.ingest_result import IngestResult, read_stored_result, store_result
 from anamnesis.snapshots.ingest_run import IngestRun, ListedSource, begin_run, list_source
@@ -15,6 +17,7 @@ from anamnesis.snapshots.split_notices import describe_splits
 from anamnesis.snapshots.store_binding import bind_store, check_store_binding
 from anamnesis.snapshots.testsets import TestSet, check_task, freeze_first_sets, list_test_sets
 from anamnesis.sources import ListingProblem
+from anamnesis.storage.scratch import Scratch
 from anamnesis.storage.store import Store
 
 ATTRIBUTES = ("Sex", "AgeBand", "Manufacturer")
@@ -26,7 +29,8 @@ def ingest(
     """Reads the data of a site and writes a snapshot to the site's own store.
 
     The snapshot has what the source lists, and the training samples of the snapshot in force that the source merely no
-    longer lists. An ingest that was killed and is repeated gives the same result.
+    longer lists. An ingest that was killed and is repeated gives the same result. Where it leaves out withdrawn
+    samples, the site's prepared images are removed from this machine.
 
     Args:
         config: settings of the site.
@@ -55,6 +59,8 @@ def ingest(
     manifest = _build_manifest(run, [*_records(read), *changes.unlisted.carried], issued_test_sets)
     result = _make_result(run, read, manifest, changes)
     _accept(source, result, changes)
+    if result.counts.get("withdrawn"):
+        Scratch.of_environment(os.environ).remove_all(store.url)
     return result
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from anamnesis.records import InputError, Split, digest_bytes
+from anamnesis.storage.folder import translate_os_errors
 
 _MINIMUM_LENGTH = 32
 
@@ -61,9 +62,10 @@ def write_key_file(path: Path, key: bytes) -> None:
 
 def _create_key_file(path: Path, key: bytes) -> bool:
     """Writes a key atomically; returns whether this process was the first writer."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with translate_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:
         file.write(key + b"\n")
         file.flush()

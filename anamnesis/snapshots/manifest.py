@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from anamnesis.records import (
@@ -12,12 +12,12 @@ from anamnesis.records import (
     Split,
     Target,
     Task,
-    canonical_json,
     decode,
     digest_bytes,
     digest_hex,
-    encode,
+    encode_object,
 )
+from anamnesis.snapshots.sample_records import decode_with_samples, encode_with_samples
 from anamnesis.storage.documents import check_schema
 from anamnesis.storage.store import MissingObjectError, Store
 
@@ -93,7 +93,7 @@ class SnapshotManifest:
 
 def write_snapshot_manifest(store: Store, manifest: SnapshotManifest) -> str:
     """Writes a manifest and returns its digest."""
-    data = canonical_json(encode(manifest))
+    data = encode_with_samples(encode_object(replace(manifest, samples=())), manifest.samples)
     digest = digest_bytes(data)
     if not store.put_if_absent(snapshot_key(digest), data):
         raise IntegrityError(
@@ -109,9 +109,16 @@ def read_snapshot_manifest(store: Store, digest: str) -> SnapshotManifest:
         InputError: the snapshot does not exist, or another release wrote it.
         IntegrityError: the stored bytes do not match the digest.
     """
-    document = cast(dict[str, object], read_verified_json(store, snapshot_key(digest), digest))
-    check_schema(SnapshotManifest, document.get("schema"), f"{store.url}/{snapshot_key(digest)}")
-    return decode(SnapshotManifest, document, "snapshot")
+    text = _read_verified(store, snapshot_key(digest), digest).decode()
+    location = f"{store.url}/{snapshot_key(digest)}"
+    try:
+        document = decode_with_samples(text, SampleRecord)
+    except InputError:  # another release may have written the samples
+        check_schema(SnapshotManifest, json.loads(text).get("schema"), location)
+        raise
+    check_schema(SnapshotManifest, document.get("schema"), location)
+    samples = cast(list[SampleRecord], document.pop("samples", []))
+    return replace(decode(SnapshotManifest, {**document, "samples": []}, "snapshot"), samples=tuple(samples))
 
 
 def snapshot_key(digest: str) -> str:
@@ -126,6 +133,11 @@ def read_verified_json(store: Store, key: str, digest: str) -> object:
         InputError: the object does not exist.
         IntegrityError: the bytes do not match the digest.
     """
+    document: object = json.loads(_read_verified(store, key, digest))
+    return document
+
+
+def _read_verified(store: Store, key: str, digest: str) -> bytes:
     try:
         data = store.get(key)
     except MissingObjectError:
@@ -136,5 +148,4 @@ def read_verified_json(store: Store, key: str, digest: str) -> object:
         raise IntegrityError(
             f"{store.url}/{key}: its bytes were changed, they do not match their digest; restore it from a backup"
         )
-    document: object = json.loads(data)
-    return document
+    return data

@@ -94,11 +94,15 @@ class ShardReader:
 
     Shards in a folder are mapped into memory, shards in a bucket are downloaded once. Every image is compared with its
     digest.
+
+    Args:
+        store: the site's own store.
+        shard_keys: key of the shard of each image; none takes that of ``locate_contents``.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, shard_keys: Mapping[str, str] | None = None) -> None:
         self.store = store
-        self._shard_keys: Mapping[str, str] = locate_contents(store)
+        self._shard_keys = locate_contents(store) if shard_keys is None else shard_keys
         self._open_shards: dict[str, Any] = {}
         self._exit_stack = ExitStack()
 

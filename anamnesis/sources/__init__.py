@@ -2,6 +2,7 @@
 
 from anamnesis.sources.base import (
     DataSource,
+    IncompleteListError,
     ListingProblem,
     SourceItem,
     count_patients_at_most,
@@ -13,6 +14,7 @@ from anamnesis.sources.file_source import fetch_label_manifest, find_label_manif
 
 __all__ = [
     "DataSource",
+    "IncompleteListError",
     "ListingProblem",
     "SourceItem",
     "count_patients_at_most",

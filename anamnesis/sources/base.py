@@ -9,6 +9,8 @@ from os import environ
 from pathlib import PurePosixPath
 from typing import Protocol, TypeVar
 
+from anamnesis.records import InputError
+
 ArgumentT = TypeVar("ArgumentT")
 ResultT = TypeVar("ResultT")
 CONNECTIONS = 8
@@ -43,8 +45,13 @@ class ListingProblem(StrEnum):
     BROKEN_LINK = "the link leads to nothing, or to itself"
     LINK_TO_PARENT = "the link leads to a folder that contains the link"
     NOT_A_FILE = "the entry is not a regular file"
+    NOT_LISTED = "the server counts the instance, but does not list it; the next ingest tries again"
     NOT_RETURNED = "the source lists the file, but does not return it; the next ingest tries again"
     UNREADABLE_NAME = "the name has an empty part or '..' between its slashes; upload the file under another name"
+
+
+class IncompleteListError(InputError):
+    """A server does not return its whole list. A part is never used as the whole: samples would seem to be deleted."""
 
 
 class DataSource(Protocol):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -13,6 +13,7 @@ from urllib3 import Retry
 
 from anamnesis.records import InputError, RefusedError, UnreachableError
 from anamnesis.sources.base import CONNECTIONS
+from anamnesis.storage.certificates import certificate_problem, certificate_remedy
 from anamnesis.storage.environment_variables import read_variable
 from anamnesis.storage.http_logs import mute_http_logs
 from anamnesis.storage.proxies import find_proxy, without_login
@@ -21,6 +22,7 @@ from anamnesis.storage.store import MissingObjectError
 PAGE_SIZE = 1000
 _TIMEOUT = (10.0, 120.0)
 _RETRIED_STATUSES = (429, 500, 502, 503, 504)
+_REFUSED_PARAMETER_STATUSES = (400, 414, 422, 501)
 _RETRY_POLICY = Retry(
     total=4,
     backoff_factor=0.2,
@@ -29,6 +31,14 @@ _RETRY_POLICY = Retry(
     raise_on_status=False,
     respect_retry_after_header=False,  # a server may ask for hours; the operator polls again anyway
 )
+
+
+class RefusedParameterError(InputError):
+    """The server refuses the query: perhaps it lacks a parameter that the standard leaves to it."""
+
+
+class TooManyResultsError(RefusedParameterError):
+    """The query has more results than the server returns (status 413)."""
 
 
 class DICOMServerClient:
@@ -74,15 +84,22 @@ class DICOMServerClient:
             parameters: parameters of the query.
 
         Raises:
-            InputError: the path does not exist, or the response is not JSON.
+            InputError: the path does not exist, or the response is not JSON; ``RefusedParameterError`` where the
+                server refuses the query.
             RefusedError: the server refuses the credentials.
             UnreachableError: the server is unreachable or out of order.
         """
+        return self.get_json_and_headers(path, description, parameters)[0]
+
+    def get_json_and_headers(
+        self, path: str, description: str, parameters: Mapping[str, object] | None = None
+    ) -> tuple[Any, Mapping[str, str]]:
+        """Returns what ``get_json`` returns, and the headers of the response."""
         response = self.get(path, description, "application/dicom+json, application/json", parameters)
         if response.status_code == HTTPStatus.NO_CONTENT:
-            return []
+            return [], response.headers
         try:
-            return response.json()
+            return response.json(), response.headers
         except requests.JSONDecodeError:
             raise InputError(
                 f"{self.url}: the response to the request for {description} is not JSON; "
@@ -96,15 +113,19 @@ class DICOMServerClient:
         try:
             response = self._session.get(
                 f"{self.url}/{path}",
-                params=parameters,  # type: ignore[arg-type]
+                # with the wildcards as they are: Orthanc 1.10 reads "%2A" as these three characters
+                params=urlencode(parameters or {}, doseq=True, safe="*?", quote_via=quote),
                 headers={"Accept": accept},
                 timeout=_TIMEOUT,
                 verify=self._ca_bundle,
             )
-        except requests.exceptions.SSLError:
+        except requests.exceptions.SSLError as error:
+            problem = certificate_problem(error)
+            remedy = certificate_remedy(
+                problem, "set REQUESTS_CA_BUNDLE to a file with the certificate of its authority"
+            )
             raise UnreachableError(
-                f"{self.url}: the certificate of the server is not trusted; "
-                "set REQUESTS_CA_BUNDLE to a file with the certificate of its authority"
+                f"{self.url}: the certificate of the server is not trusted: {problem}; {remedy}"
             ) from None
         except OSError as error:  # includes all errors of requests, and a missing file of authorities
             raise UnreachableError(
@@ -132,7 +153,15 @@ class DICOMServerClient:
                 f"{self.url}: the request for {description} failed with status {status}; check the address. If the "
                 "address is right, the object was deleted on the server: run the ingest again"
             )
-        raise InputError(f"{self.url}: the request for {description} failed with status {status}; check the address")
+        message = f"{self.url}: the request for {description} failed with status {status}; check the address"
+        if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            raise TooManyResultsError(
+                f"{self.url}: the request for {description} failed with status {status}: too many results; "
+                "raise the server's limit of results for each query"
+            )
+        if status in _REFUSED_PARAMETER_STATUSES:
+            raise RefusedParameterError(message)
+        raise InputError(message)
 
 
 class _BearerAuth(AuthBase):

@@ -1,20 +1,32 @@
 """A DICOMweb server as a source: QIDO-RS lists, WADO-RS fetches (DICOM PS3.18, chapters 10.6 and 10.4)."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
 from requests_toolbelt import MultipartDecoder
 from requests_toolbelt.multipart.decoder import ImproperBodyPartContentException, NonMultipartContentTypeException
 
 from anamnesis.records import InputError
-from anamnesis.sources.base import SourceItem, instance_key, parallel_map
-from anamnesis.sources.dicom_http import PAGE_SIZE, DICOMServerClient
+from anamnesis.sources.base import IncompleteListError, ListingProblem, SourceItem, instance_key, parallel_map
+from anamnesis.sources.dicom_http import DICOMServerClient
+from anamnesis.sources.qido_pages import QidoClient, QidoQuery, Row, all_values, first_value
+from anamnesis.sources.study_filter import StudyFilter
+from anamnesis.sources.study_listing import (
+    ACCESSION,
+    DESCRIPTION,
+    INSTANCE_COUNT,
+    MODALITIES,
+    PATIENT,
+    STUDY,
+    STUDY_DATE,
+    StudyLister,
+    study_keys,
+)
 
-_ACCESSION, _PATIENT = "00080050", "00100020"
-_STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
-_INSTANCE_COUNT = "00201208"
+_SERIES, _INSTANCE = "0020000E", "00080018"
+_MOST_UNLISTED_INSTANCES = 20
+"""A server that counts more instances than this, and does not list them, is out of order, and the listing stops."""
 _ACCEPT_AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 
 
@@ -41,19 +53,26 @@ class DICOMwebDataSource:
     It does not detect that an instance was replaced by another one with the same UID, which DICOM forbids.
     """
 
-    def __init__(self, server: DICOMServerClient) -> None:
-        self._server = server
+    def __init__(self, server: DICOMServerClient, study_filter: StudyFilter) -> None:
+        self._server, self._filter, self._instances = server, study_filter, QidoClient(server)
 
     @classmethod
     def from_url(cls, url: str, environment: Mapping[str, str]) -> "DICOMwebDataSource":
-        """Opens the server at ``http(s)://host/path``; see ``open_source``."""
-        return cls(DICOMServerClient(url, environment))
+        """Opens the server at ``http(s)://host/path``, with the filter in its query; see ``open_source``."""
+        address, _, query = url.partition("?")
+        return cls(DICOMServerClient(address, environment), StudyFilter.parse(query))
 
     def list_items(self) -> tuple[SourceItem, ...]:
         """See ``DataSource.list_items``; sends one request for each study."""
         all_items = [
             item for study_items in parallel_map(self._list_instances, self.list_studies()) for item in study_items
         ]
+        unlisted_count = sum(item.problem == ListingProblem.NOT_LISTED for item in all_items)
+        if unlisted_count > _MOST_UNLISTED_INSTANCES:
+            raise IncompleteListError(
+                f"{self._server.url}: the server counts {unlisted_count} instances that it does not list; "
+                "raise the server's limit of results for each query"
+            )
         return tuple(sorted(all_items, key=lambda item: (item.key, item.locator)))
 
     def read(self, item: SourceItem) -> bytes:
@@ -71,52 +90,67 @@ class DICOMwebDataSource:
         return bytes(part.content)
 
     def list_studies(self) -> list[QidoStudy]:
-        """Returns all studies, in the server's order.
+        """Returns all studies that the filter takes, in the server's order; see ``list_studies_with_note``."""
+        return self.list_studies_with_note()[0]
+
+    def list_studies_with_note(self) -> tuple[list[QidoStudy], str]:
+        """Returns all studies that the filter takes, and what could not be checked about their list, or nothing.
 
         Raises:
-            InputError: the server does not return the number of instances; also the errors of ``list_items``.
+            IncompleteListError: the server does not return its whole list.
+            InputError: the server does not return an attribute that is needed; also the errors of ``list_items``.
         """
-        fields = {"includefield": [_INSTANCE_COUNT, _ACCESSION, _PATIENT]}
-        return [self._parse_study(row) for row in self._iter_rows("studies", "the studies", _STUDY, fields)]
+        result = StudyLister(self._server, self._filter).list_all()
+        self._check_filter_attributes(result.rows.values())
+        rows = [row for row in result.rows.values() if self._takes(row)]
+        return [self._parse_study(row) for row in rows], result.note
 
-    def _parse_study(self, row: Mapping[str, Any]) -> QidoStudy:
-        count = _first_value(row, _INSTANCE_COUNT)
-        if not count.isdecimal():
-            raise self._missing_attribute_error("NumberOfStudyRelatedInstances (0020,1208)")
-        return QidoStudy(
-            _first_value(row, _STUDY), _first_value(row, _ACCESSION), _first_value(row, _PATIENT), int(count)
+    def _check_filter_attributes(self, rows: Collection[Row]) -> None:
+        """Refuses a filter by an attribute that the server never returns: it may ignore the filter."""
+        attributes = {
+            "StudyDate (0008,0020)": STUDY_DATE if self._filter.has_dates else "",
+            "StudyDescription (0008,1030)": DESCRIPTION if self._filter.description else "",
+        }
+        for attribute, tag in attributes.items():
+            if tag and rows and not any(first_value(row, tag) for row in rows):
+                raise self._missing_attribute_error(attribute, "or remove the filter from the query of the source")
+
+    def _takes(self, row: Row) -> bool:
+        return (
+            self._filter.takes_modalities(all_values(row, MODALITIES))
+            and self._filter.takes_date(study_keys(row).day)
+            and self._filter.takes_description(first_value(row, DESCRIPTION))
         )
 
+    def _parse_study(self, row: Row) -> QidoStudy:
+        count = first_value(row, INSTANCE_COUNT)
+        if not count.isdecimal():
+            raise self._missing_attribute_error("NumberOfStudyRelatedInstances (0020,1208)")
+        return QidoStudy(first_value(row, STUDY), first_value(row, ACCESSION), first_value(row, PATIENT), int(count))
+
     def _list_instances(self, study: QidoStudy) -> list[SourceItem]:
-        path = f"studies/{quote(study.uid)}/instances"
-        rows = list(self._iter_rows(path, "the instances of a study", _INSTANCE, {"includefield": [_SERIES]}))
-        if not all(_first_value(row, _SERIES) for row in rows):
+        """Returns the instances of a study; those that the server counts and does not list have a problem."""
+        path = f"studies/{quote(study.uid)}"
+        instances = QidoQuery(f"{path}/instances", "the instances of a study", _INSTANCE, (_SERIES,))
+        rows = self._instances.read(replace(instances, row_count=study.instance_count)).rows
+        if not all(first_value(row, _SERIES) for row in rows.values()):
             raise self._missing_attribute_error("SeriesInstanceUID (0020,000E) of an instance")
-        return [_to_item(study, _first_value(row, _SERIES), _first_value(row, _INSTANCE)) for row in rows]
+        if len(rows) < study.instance_count:  # the server may limit its answers: a series is smaller
+            for series in self._instances.read(QidoQuery(f"{path}/series", "the series of a study", _SERIES)).rows:
+                query = replace(instances, path=f"{path}/series/{quote(series)}/instances")
+                rows |= {
+                    uid: {**row, _SERIES: {"Value": [series]}} for uid, row in self._instances.read(query).rows.items()
+                }
+        items = [_to_item(study, first_value(row, _SERIES), uid) for uid, row in rows.items()]
+        return items + [
+            replace(_to_item(study, "", f"{study.uid} {number}"), problem=ListingProblem.NOT_LISTED, manifest_names=())
+            for number in range(len(rows), study.instance_count)
+        ]
 
-    def _iter_rows(
-        self, path: str, description: str, tag: str, parameters: Mapping[str, object]
-    ) -> Iterator[Mapping[str, Any]]:
-        """Yields all rows of a list, each UID once; a server may return short pages, or ignore the offset."""
-        seen_uids: set[str] = set()
-        start = 0
-        while True:
-            page = self._server.get_json(path, description, {**parameters, "limit": PAGE_SIZE, "offset": start})
-            if not isinstance(page, list) or not all(isinstance(row, dict) and _first_value(row, tag) for row in page):
-                raise InputError(
-                    f"{self._server.url}: the response to the request for {description} is not QIDO-RS; "
-                    "check that the path of the URL is the root of the DICOMweb service"
-                )
-            new_rows = {uid: row for row in page if (uid := _first_value(row, tag)) not in seen_uids}
-            if not new_rows:
-                return
-            seen_uids.update(new_rows)
-            yield from new_rows.values()
-            start += len(page)
-
-    def _missing_attribute_error(self, attribute: str) -> InputError:
+    def _missing_attribute_error(self, attribute: str, alternative: str = "") -> InputError:
         return InputError(
             f"{self._server.url}: the server does not return {attribute}; configure its QIDO-RS to return it"
+            + (f", {alternative}" if alternative else "")
         )
 
 
@@ -126,9 +160,3 @@ def _to_item(study: QidoStudy, series: str, instance: str) -> SourceItem:
     return SourceItem(
         key=instance_key(study.uid, instance), etag="", size=0, manifest_names=manifest_names, locator=locator
     )
-
-
-def _first_value(row: Mapping[str, Any], tag: str) -> str:
-    """Returns the first value of an attribute in DICOM JSON, as text; empty when there is none."""
-    values = (row.get(tag) or {}).get("Value") or [""]
-    return str(values[0] if values[0] is not None else "").strip()

@@ -48,7 +48,7 @@ def assess_ingestion(request: UpdateRequest, trigger: UpdateTrigger, ingest_resu
         trigger=trigger,
         site=request.site.name,
         base=request.base,
-        configuration=digest_json(encode(request.configuration)),
+        configuration=digest_json(encode(request.configuration.identity)),
         kind=kind,
         snapshot=ingest_result.snapshot,
         test_set=ingest_result.test_set,

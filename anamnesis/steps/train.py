@@ -19,12 +19,17 @@ def train(
 
     Returns:
         ``version``, ``input``, whether it was ``reused``, ``seconds``, ``stored_bytes``, how many patients are
-        ``held_back``, the ``losses`` of the last epoch, and the encoded ``operating_point`` of the site; none where too
-        few patients could be held out, and then its answers have no temperature and no threshold.
+        ``held_back``, the ``losses`` of the last epoch, the ``learning_rate`` in words, and the encoded
+        ``operating_point`` of the site; none where too few patients could be held out, and then its answers have no
+        temperature and no threshold.
     """
+    from anamnesis.registry import describe_learning_rate, list_update_records
+    from anamnesis.registry.opening import open_registry
     from anamnesis.updates.update import run_update
 
-    run = run_update(decode(UpdateRequest, request, "request"), snapshot, progress)
+    update_request = decode(UpdateRequest, request, "request")
+    run = run_update(update_request, snapshot, progress)
+    registry = open_registry(update_request.registry, update_request.signing)
     return {
         "version": run.record.version,
         "input": run.record.input_digest,
@@ -33,5 +38,6 @@ def train(
         "stored_bytes": run.record.cost.stored_bytes,
         "held_back": encode(run.held_back),
         "operating_point": encode(run.operating_point),
+        "learning_rate": describe_learning_rate(registry, run.record.version, list_update_records(registry)),
         "losses": encode(run.epoch_losses[-1]) if run.epoch_losses else {},
     }

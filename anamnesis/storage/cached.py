@@ -3,16 +3,19 @@
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from threading import Lock
+from typing import Any, TypeVar, cast
 
 from anamnesis.storage.store import ObjectInfo, Store
 
+T = TypeVar("T")
+
 WRITE_ONCE_PREFIXES = (
     "registry.json",
-    "log/",
     "looks/",
     "versions/",
     "update_results/",
     "scheduled_evaluations/",
+    "step_failures/",
     "updates/",
     "testsets/",
 )
@@ -33,12 +36,20 @@ class CachedStore:
         self._store, self._maximum_bytes, self._before_write = store, maximum_bytes, before_write
         self._cached_objects: OrderedDict[str, bytes] = OrderedDict()
         self._cached_bytes = 0
+        self._remembered: dict[type[Any], Any] = {}
         self._lock = Lock()
 
     @property
     def url(self) -> str:
         """See ``Store``."""
         return self._store.url
+
+    def remember(self, kind: type[T], make: Callable[[], T]) -> T:
+        """Returns the value of this type that belongs to the store; ``make`` makes it on first use."""
+        with self._lock:
+            if kind not in self._remembered:
+                self._remembered[kind] = make()
+            return cast(T, self._remembered[kind])
 
     def get(self, key: str) -> bytes:
         """See ``Store``."""
@@ -69,12 +80,12 @@ class CachedStore:
         """See ``Store``."""
         return self._store.list(prefix, after)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str) -> bool:
         """See ``Store``."""
         self._before_write()
         with self._lock:
             self._cached_bytes -= len(self._cached_objects.pop(key, b""))
-        self._store.delete(key)
+        return self._store.delete(key)
 
     def list_unfinished_writes(self) -> Iterator[ObjectInfo]:
         """See ``Store``."""

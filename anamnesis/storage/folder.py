@@ -29,13 +29,13 @@ class FolderStore:
 
     def get(self, key: str) -> bytes:
         """See ``Store.get``."""
-        with _translate_os_errors(path := self._path(key)):
+        with translate_os_errors(path := self._path(key)):
             return path.read_bytes()
 
     def put(self, key: str, data: bytes) -> None:
         """See ``Store.put``."""
         target = self._path(key)
-        with _translate_os_errors(target), _temporary_file(target, data) as temporary:
+        with translate_os_errors(target), _temporary_file(target, data) as temporary:
             temporary.replace(target)
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
@@ -45,7 +45,7 @@ class FolderStore:
             RefusedError: the file system cannot make hard links.
         """
         target = self._path(key)
-        with _translate_os_errors(target):
+        with translate_os_errors(target):
             if not target.exists():
                 with _temporary_file(target, data) as temporary:
                     _hard_link(temporary, target)
@@ -61,11 +61,12 @@ class FolderStore:
             if info.key > after and not _is_temporary(info.key):
                 yield info
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str) -> bool:
         """See ``Store.delete``."""
         path = self.root / check_key(key)
-        with _translate_os_errors(path):
+        with translate_os_errors(path):
             path.unlink(missing_ok=True)
+        return True
 
     def list_unfinished_writes(self) -> Iterator[ObjectInfo]:
         """See ``Store.list_unfinished_writes``: yields the temporary files."""
@@ -98,14 +99,14 @@ class FolderStore:
 
 def _iter_files(folder: Path, base: str, prefix: str, parents: frozenset[tuple[int, int]]) -> Iterator[ObjectInfo]:
     """Yields every file below ``folder`` in the order of the keys; a folder sorts as its name and a slash."""
-    with _translate_os_errors(folder):
+    with translate_os_errors(folder):
         folder_identity, entries = _scan_folder(folder)
     if folder_identity in parents:
         return
     for name, path in entries:
         key = base + name
         if not name.endswith("/"):
-            with _translate_os_errors(path), suppress(FileNotFoundError):  # deleted since the scan
+            with translate_os_errors(path), suppress(FileNotFoundError):  # deleted since the scan
                 status = path.stat()
                 if stat.S_ISREG(status.st_mode):
                     etag = f"{status.st_mtime_ns}-{status.st_size}"
@@ -130,7 +131,14 @@ def _is_temporary(key: str) -> bool:
 
 
 @contextmanager
-def _translate_os_errors(path: Path) -> Iterator[None]:
+def translate_os_errors(path: Path) -> Iterator[None]:
+    """Turns errors of the file system into one sentence with ``path`` and what to do.
+
+    Raises:
+        MissingObjectError: a file or folder of the path does not exist.
+        RefusedError: the current user has no access.
+        AnamnesisError: another error, such as a full disk.
+    """
     try:
         yield
     except _MISSING_FILE_ERRORS:

@@ -2,6 +2,10 @@
 
 The rule is that of curl and of Go: ``NO_PROXY`` is a list, separated by commas or spaces, of hosts, domains (with or
 without a dot at the start), addresses, networks (``10.0.0.0/8``), each with or without a port; ``*`` means every host.
+What ``requests`` reaches without a proxy is reached so here too, with one exception: for ``requests`` an entry
+``ample.org`` also matches ``example.org``; here a name matches whole labels only. The function of ``requests`` does not
+serve both: the command line has no ``requests``, and it reads no network of IPv6, no spaces between entries, and no
+port of an address.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,10 @@
 """A store in a bucket of any S3 server with conditional writes. It uses no extension of a particular server."""
 
-import re
+import base64
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
 from itertools import islice
@@ -14,29 +16,32 @@ import certifi
 import urllib3
 from minio import Minio
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError, SSLError
 
 from anamnesis.records import AnamnesisError, InputError, RefusedError, UnreachableError
+from anamnesis.storage.certificates import certificate_problem, certificate_remedy
 from anamnesis.storage.environment_variables import read_variable
 from anamnesis.storage.http_logs import mute_http_logs
 from anamnesis.storage.proxies import find_proxy, proxy_login, without_login
-from anamnesis.storage.store import MissingBucketError, MissingObjectError, ObjectInfo, check_key
+from anamnesis.storage.s3_errors import ErrorReply, describe_error_reply, parse_error
+from anamnesis.storage.store import MissingObjectError, ObjectInfo, check_key
 
 T = TypeVar("T")
 
 MAXIMUM_ATTEMPTS = 6
 PAGE_SIZE = 1000
-_TRANSIENT_STATUSES = (0, 408, 409, 429, 500, 502, 503, 504)  # 0: there was no reply
 _PROBE_KEY = "probe"
-_ERROR_CODE = re.compile(r"<Code>(\w+)</Code>")
+_DEFAULT_REGION = "us-east-1"
+_CONDITION = {"If-None-Match": "*"}
 
 
-class _StatusError(Exception):
-    """The server replied to a conditional write with an unexpected status."""
+class _ReplyError(Exception):
+    """The server did not execute a request."""
 
-    def __init__(self, status: int, code: str) -> None:
-        super().__init__(f"status {status} {code}")
-        self.status, self.code = status, code
+    def __init__(self, reply: ErrorReply) -> None:
+        super().__init__(str(reply))
+        self.reply = reply
 
 
 def _find_ca_bundle(environment: Mapping[str, str]) -> str:
@@ -78,17 +83,25 @@ def _find_endpoint(environment: Mapping[str, str]) -> SplitResult:
     return endpoint
 
 
+def _find_region(environment: Mapping[str, str]) -> str:
+    """Returns the region for signatures; of the two variables the SDKs of AWS read ``AWS_REGION`` first."""
+    names = ("AWS_REGION", "AWS_DEFAULT_REGION")
+    return next(filter(None, (read_variable(environment, name) for name in names)), _DEFAULT_REGION)
+
+
 class S3Store:
     """A store with one object of the bucket for each object, below a prefix.
 
     Requests are sent again after a lost reply (a broken connection, a status of 5xx) and after a conflict (409). Every
-    request can be repeated safely. After a conditional write the stored bytes show which writer was first.
+    request can be repeated safely. After a conditional write the stored bytes show which writer was first. Each write
+    has a checksum, without which a bucket with Object Lock refuses it.
 
     Args:
         client: client of the server.
         http: sends the conditional writes, which the client does not support.
         bucket: name of an existing bucket.
         prefix: prefix of every key, without a slash at its end; may be empty.
+        region: of the bucket, for signatures.
         sleep: waits for a number of seconds between attempts.
     """
 
@@ -98,9 +111,11 @@ class S3Store:
         http: urllib3.PoolManager,
         bucket: str,
         prefix: str,
+        *,
+        region: str,
         sleep: Callable[[float], None],
     ) -> None:
-        self._client, self._http, self._sleep = client, http, sleep
+        self._client, self._http, self._region, self._sleep = client, http, region, sleep
         self.bucket, self.prefix = bucket, f"{prefix}/" if prefix else ""
         self._conditional_writes_checked = False
 
@@ -126,6 +141,7 @@ class S3Store:
                 raise InputError(
                     f"{url}: the environment variable {name} is not set; set it to the credentials of the bucket"
                 )
+        region = _find_region(environment)
         http = _connection_pool(find_proxy(endpoint, environment), _find_ca_bundle(environment))
         try:
             client = Minio(
@@ -134,13 +150,13 @@ class S3Store:
                 secret_key=secret_key,
                 session_token=session_token or None,
                 secure=endpoint.scheme == "https",
-                region=read_variable(environment, "AWS_REGION") or "us-east-1",
+                region=region,
                 http_client=http,
             )
             client.get_presigned_url("GET", bucket, "name")  # sends no request; checks the form of the names
         except ValueError as error:
             raise InputError(f"{url}: {error}") from error
-        return cls(client=client, http=http, bucket=bucket, prefix=prefix, sleep=sleep)
+        return cls(client=client, http=http, bucket=bucket, prefix=prefix, region=region, sleep=sleep)
 
     @property
     def url(self) -> str:
@@ -173,7 +189,7 @@ class S3Store:
         """
         name = self._object_name(key)
         self.check_conditional_writes()
-        if self._with_retries(key, lambda: self._upload(name, data, {"If-None-Match": "*"})):
+        if self._with_retries(key, lambda: self._upload(name, data, _CONDITION), is_conditional=True):
             return True
         return self.get(key) == data
 
@@ -195,10 +211,11 @@ class S3Store:
             page_is_full = len(page) == PAGE_SIZE
             after = page[-1].key if page else after
 
-    def delete(self, key: str) -> None:
-        """See ``Store.delete``."""
+    def delete(self, key: str) -> bool:
+        """See ``Store.delete``. A bucket with versions hides the object behind a marker, and keeps its bytes."""
         name = self._object_name(key)
-        self._with_retries(key, lambda: self._client.remove_object(self.bucket, name))
+        reply = self._with_retries(key, lambda: self._send("DELETE", name))
+        return reply.headers.get("x-amz-delete-marker") != "true"
 
     def list_unfinished_writes(self) -> Iterator[ObjectInfo]:
         """See ``Store.list_unfinished_writes``: none, because S3 shows an object only when it is complete."""
@@ -209,9 +226,12 @@ class S3Store:
         if self._conditional_writes_checked:
             return
         name = self._object_name(_PROBE_KEY)
-        condition = {"If-None-Match": "*"}
-        self._with_retries(_PROBE_KEY, lambda: self._upload(name, b"probe", condition))
-        if self._with_retries(_PROBE_KEY, lambda: self._upload(name, b"probe", condition)):
+
+        def write() -> bool:
+            return self._with_retries(_PROBE_KEY, lambda: self._upload(name, b"probe", _CONDITION), is_conditional=True)
+
+        write()
+        if write():
             raise RefusedError(
                 f"{self.url}: the server ignores If-None-Match, so two writers could overwrite each other; "
                 "choose an S3 server with conditional writes, or a folder"
@@ -223,14 +243,23 @@ class S3Store:
 
     def _upload(self, name: str, data: bytes, headers: Mapping[str, str]) -> bool:
         """Sends one object; returns false when the condition in ``headers`` does not hold."""
-        url = self._client.get_presigned_url("PUT", self.bucket, name, expires=timedelta(hours=1))
-        reply = self._http.urlopen("PUT", url, body=data, headers=dict(headers))
-        if reply.status == HTTPStatus.PRECONDITION_FAILED:
-            return False
-        if reply.status >= HTTPStatus.MULTIPLE_CHOICES:
-            code = _ERROR_CODE.search(reply.data.decode(errors="replace"))
-            raise _StatusError(reply.status, code[1] if code else "")
-        return True
+        checksum = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+        reply = self._send("PUT", name, data, {**headers, "Content-MD5": checksum})
+        return reply.status != HTTPStatus.PRECONDITION_FAILED
+
+    def _send(
+        self, method: str, name: str, data: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> BaseHTTPResponse:
+        """Sends a request that the client does not support; returns the reply, also that a condition does not hold.
+
+        Raises:
+            _ReplyError: the server did not execute it.
+        """
+        url = self._client.get_presigned_url(method, self.bucket, name, expires=timedelta(hours=1))
+        reply = self._http.urlopen(method, url, body=data, headers=dict(headers or {}))
+        if reply.status >= HTTPStatus.MULTIPLE_CHOICES and reply.status != HTTPStatus.PRECONDITION_FAILED:
+            raise _ReplyError(parse_error(reply.status, reply.headers, reply.data, (name,)))
+        return reply
 
     def _list_page(self, prefix: str, after: str) -> tuple[ObjectInfo, ...]:
         start, prefix_length = (self.prefix + after if after else None), len(self.prefix)
@@ -249,60 +278,53 @@ class S3Store:
 
         return self._with_retries(prefix, read)
 
-    def _with_retries(self, key: str, action: Callable[[], T]) -> T:
+    def _with_retries(self, key: str, action: Callable[[], T], is_conditional: bool = False) -> T:
         """Returns the result of ``action``; calls it again after errors of the server or the network."""
+        location = f"{self.url}/{key}"
         for attempt in range(MAXIMUM_ATTEMPTS):
             if attempt:
                 self._sleep(0.05 * 2**attempt)
             try:
                 return action()
-            except (HTTPError, MinioException, _StatusError) as error:
-                status, code = _error_status(error)
+            except (HTTPError, MinioException, _ReplyError) as error:
                 if isinstance(getattr(error, "reason", error), SSLError):
                     raise self._untrusted_connection_error(error) from error
-                if status not in _TRANSIENT_STATUSES:
-                    raise self._error_for_status(key, status, code) from error
-                cause = error
+                reply = _error_reply(error)
+                if reply and not reply.is_transient:
+                    raise describe_error_reply(
+                        reply,
+                        location,
+                        self.bucket,
+                        region=self._region,
+                        now=time.time(),
+                        is_conditional=is_conditional,
+                    ) from error
+                problem, cause = str(reply or error), error
         raise UnreachableError(
-            f"{self.url}/{key}: the request failed {MAXIMUM_ATTEMPTS} times, last with: {cause}; "
+            f"{location}: the request failed {MAXIMUM_ATTEMPTS} times, last with: {problem}; "
             "check that the server is up and the network reaches it"
         ) from cause
 
     def _untrusted_connection_error(self, error: Exception) -> AnamnesisError:
         server = urlsplit(self._client.get_presigned_url("GET", self.bucket, "name")).netloc
-        reason = str(error).rpartition("] ")[2].partition(" (_ssl")[0]
+        problem = certificate_problem(error)
         return UnreachableError(
-            f"{self.url}: the certificate of {server} is not trusted: {reason}; "
-            "set AWS_CA_BUNDLE to a file with the certificate of its authority"
-        )
-
-    def _error_for_status(self, key: str, status: int, code: str) -> AnamnesisError:
-        location = f"{self.url}/{key}"
-        if code == "NoSuchBucket":
-            return MissingBucketError(f"{location}: the bucket {self.bucket!r} does not exist; create it first")
-        if status == HTTPStatus.NOT_FOUND:
-            return MissingObjectError(
-                f"{location}: the object does not exist; correct the address, or restore the object from a backup"
-            )
-        if status == HTTPStatus.FORBIDDEN:
-            return RefusedError(f"{location}: access denied ({code}); check the credentials and their policy")
-        if status == HTTPStatus.NOT_IMPLEMENTED:
-            return RefusedError(
-                f"{location}: the server does not support conditional writes ({code}); "
-                "choose an S3 server with conditional writes, or a folder"
-            )
-        return AnamnesisError(
-            f"{location}: the server replied with the unexpected status {status} {code}; "
-            "check AWS_ENDPOINT_URL and the logs of the server"
+            f"{self.url}: the certificate of {server} is not trusted: {problem}; "
+            + certificate_remedy(problem, "set AWS_CA_BUNDLE to a file with the certificate of its authority")
         )
 
 
-def _error_status(error: HTTPError | MinioException | _StatusError) -> tuple[int, str]:
-    """Returns the HTTP status and the S3 code of an error; status 0 when there was no reply."""
+def _error_reply(error: HTTPError | MinioException | _ReplyError) -> ErrorReply | None:
+    """Returns the server's reply; none when there was none, or not a whole one."""
+    if isinstance(error, _ReplyError):
+        return error.reply
     if isinstance(error, S3Error):
-        return error.response.status, error.code or ""
+        reply = error.response
+        parsed = parse_error(reply.status, reply.headers, reply.data, (error.object_name or "",))
+        return parsed if parsed.code else replace(parsed, code=error.code or "")
     if isinstance(error, ServerError):
-        return error.status_code, ""
-    if isinstance(error, InvalidResponseError):
-        return error._code, ""  # private to the client, but no other attribute has the status
-    return (error.status, error.code) if isinstance(error, _StatusError) else (0, "")
+        return ErrorReply(error.status_code)
+    if isinstance(error, InvalidResponseError):  # its fields are private, but no others have the status and the page
+        body = (error._body or "").encode()
+        return parse_error(error._code, {"content-type": error._content_type or ""}, body)
+    return None

@@ -66,8 +66,15 @@ class Store(Protocol):
     def list(self, prefix: str = "", after: str = "") -> Iterator[ObjectInfo]:
         """Yields the objects whose key starts with ``prefix`` and is greater than ``after``, sorted by key."""
 
-    def delete(self, key: str) -> None:
-        """Deletes the object; does nothing when it does not exist."""
+    def delete(self, key: str) -> bool:
+        """Deletes the object; does nothing when it does not exist.
+
+        Returns:
+            False when the store keeps the deleted bytes as an old version, as a bucket with versions does.
+
+        Raises:
+            RefusedError: a policy or a retention forbids it.
+        """
 
     def list_unfinished_writes(self) -> Iterator[ObjectInfo]:
         """Yields the unfinished objects of killed writers; ``list`` does not show them, ``delete`` removes them."""
@@ -107,8 +114,8 @@ def open_store(url: str, environment: Mapping[str, str] | None = None) -> Store:
     Args:
         url: ``file:///absolute/path``, a plain path, or ``s3://bucket/prefix``.
         environment: for S3, ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_SESSION_TOKEN``,
-            ``AWS_ENDPOINT_URL`` (``https://host:port``), ``AWS_REGION`` and ``AWS_CA_BUNDLE``, and a proxy
-            (``HTTPS_PROXY``, ``HTTP_PROXY``, ``NO_PROXY``); the default is the environment of the process.
+            ``AWS_ENDPOINT_URL`` (``https://host:port``), ``AWS_REGION`` or ``AWS_DEFAULT_REGION``, ``AWS_CA_BUNDLE``,
+            and a proxy (``HTTPS_PROXY``, ``HTTP_PROXY``, ``NO_PROXY``); the default is the environment of the process.
 
     Raises:
         InputError: the URL or the environment is not as expected; the message names the part.
@@ -131,10 +138,21 @@ def read_file(url: str) -> bytes:
     """Returns the bytes of one file.
 
     Args:
-        url: a path, ``file:///folder/name`` or ``s3://bucket/prefix/name``.
+        url: a path, ``file:///folder/name``, ``s3://bucket/prefix/name``, or ``package://distribution/name`` for a file
+            of an installed Python package.
 
     Raises:
         MissingObjectError: there is no such file; the message names it.
     """
-    folder, _, name = url.rpartition("/")
-    return open_store(folder or ".").get(name)
+    if url.startswith("package://"):
+        from anamnesis.storage.package_files import read_package_file  # here, because that module imports this one
+
+        return read_package_file(url)
+    if "://" not in url.removeprefix("file://") and Path(unquote(url.removeprefix("file://"))).is_dir():
+        raise MissingObjectError(
+            f"{url}: expected a file, found a folder; name a file in it, or pack the folder of a MONAI bundle with: "
+            "anamnesis backbones import FOLDER"
+        )
+    folder, separator, name = url.rpartition("/")
+    is_in_root = not folder and separator
+    return open_store("/" if is_in_root else folder or ".").get(unquote(name) if url.startswith("file://") else name)

@@ -1,6 +1,8 @@
 """Augmentation of a whole batch at once, on its device: small rotations, shifts, scalings and contrast."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import torch
 from torch import Tensor
@@ -30,28 +32,45 @@ class Augmentation:
     def __call__(
         self, images: Tensor, generator: torch.Generator, masks: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """Returns changed images [N, C, H, W] in [0, 1], and masks [N, H, W] with the same map (nearest neighbour)."""
-        grid = functional.affine_grid(
-            self._random_affine_maps(images.shape[0], generator).to(images), list(images.shape), align_corners=False
-        )
+        """Returns changed images [N, C, *sides] in [0, 1], and masks [N, *sides] with the same map (nearest neighbour).
+
+        A volume turns about each of its three axes.
+        """
+        spatial_dims = images.dim() - 2
+        maps = self._random_affine_maps(images.shape[0], images.shape[2:], generator)
+        grid = functional.affine_grid(maps.to(images), list(images.shape), align_corners=False)
         augmented = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
-        gain, bias = _uniform_draws(2, images.shape[0], generator).to(images)[..., None, None, None]
-        augmented = ((augmented - 0.5) * (1 + self.contrast * gain) + 0.5 + self.brightness * bias).clamp_(0, 1)
+        gain, bias = _uniform_draws(2, images.shape[0], generator).to(images).view(2, -1, 1, *(1,) * spatial_dims)
+        augmented = augmented.sub_(0.5).mul_(1 + self.contrast * gain).add_(0.5).add_(self.brightness * bias)
+        augmented = augmented.clamp_(0, 1)  # in place, as the sum above: new memory would take half of the time
         if masks is None:
             return augmented, None
         augmented_masks = functional.grid_sample(masks[:, None].to(images), grid, mode="nearest", align_corners=False)
         return augmented, augmented_masks[:, 0].to(masks.dtype)
 
-    def _random_affine_maps(self, count: int, generator: torch.Generator) -> Tensor:
-        """Returns one random affine map [count, 2, 3] per image."""
-        rotation, zoom, shift_x, shift_y = _uniform_draws(4, count, generator)
-        angle = torch.deg2rad(self.degrees * rotation)
-        zoom_factor = 1 + self.scale * zoom
+    def _random_affine_maps(self, count: int, size: Sequence[int], generator: torch.Generator) -> Tensor:
+        """Returns one random affine map [count, 2, 3] or [count, 3, 4] per image; its axes are x, y and then z."""
+        axes = len(size)
+        planes = list(combinations(range(axes), 2))
+        draws = _uniform_draws(len(planes) + 1 + axes, count, generator)
+        rotations, zoom, shifts = draws[: len(planes)], draws[len(planes)], draws[len(planes) + 1 :]
         flip_sign = 1.0 - 2.0 * (torch.rand(count, generator=generator) < self.flip).float()
-        cos, sin = zoom_factor * angle.cos(), zoom_factor * angle.sin()
-        first_row = torch.stack([flip_sign * cos, -sin, 2 * self.shift * shift_x], dim=1)
-        second_row = torch.stack([flip_sign * sin, cos, 2 * self.shift * shift_y], dim=1)
-        return torch.stack([first_row, second_row], dim=1)
+        maps = torch.eye(axes).repeat(count, 1, 1)
+        maps[:, 0, 0] = flip_sign
+        for (first, second), rotation in zip(planes, rotations, strict=True):
+            maps = _plane_rotations(axes, first, second, torch.deg2rad(self.degrees * rotation)) @ maps
+        sides = torch.tensor(size[::-1], dtype=torch.float32)
+        # The grid counts each side from -1 to 1, and a rotation keeps lengths in pixels.
+        maps = (1 + self.scale * zoom)[:, None, None] * maps * (sides / sides[:, None])
+        return torch.cat([maps, (2 * self.shift * shifts).T[..., None]], dim=2)
+
+
+def _plane_rotations(axes: int, first: int, second: int, angles: Tensor) -> Tensor:
+    """Returns rotations [count, axes, axes] in the plane of two axes."""
+    rotations = torch.eye(axes).repeat(len(angles), 1, 1)
+    rotations[:, first, first] = rotations[:, second, second] = angles.cos()
+    rotations[:, first, second], rotations[:, second, first] = -angles.sin(), angles.sin()
+    return rotations
 
 
 def _uniform_draws(rows: int, count: int, generator: torch.Generator) -> Tensor:

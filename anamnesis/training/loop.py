@@ -2,35 +2,24 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from anamnesis.methods.base import Batch, Data, Method, Stage, TaskContext, TrainingLog, TrainingStep, part_tensors
-from anamnesis.records import InputError, Progress, Split, ignore_progress
+from anamnesis.methods.base import Batch, Data, Method, TaskContext, TrainingLog, part_tensors
+from anamnesis.methods.stage import Stage, TrainingStep
+from anamnesis.records import InputError, Progress, ignore_progress
 from anamnesis.training.checkpoints import Checkpoints
-from anamnesis.training.optimisers import learning_rate_factor, load_optimiser_state, make_optimiser, optimiser_state
+from anamnesis.training.optimiser_steps import StageSteps
+from anamnesis.training.optimisers import load_optimiser_state, optimiser_state
 from anamnesis.training.precision import Precision
-
-
-@dataclass(slots=True)
-class Position:
-    """Position of the loop: only counters, because random streams need nothing else.
-
-    Attributes:
-        stage: index of the stage.
-        epoch: number of the pass over the split.
-        batch: finished batches of this pass.
-        step_index: finished optimiser steps of this stage.
-    """
-
-    stage: int = 0
-    epoch: int = 0
-    batch: int = 0
-    step_index: int = 0
+from anamnesis.training.reused_memory import reused_memory
+from anamnesis.training.saved_results import SavedResults
+from anamnesis.training.stage_budget import Position, StageBudget
 
 
 @dataclass(slots=True)
@@ -64,57 +53,56 @@ class _TrainingRun:
             self._run_stage(stage, optimiser_tensors)
             optimiser_tensors = None  # each stage has its own optimiser
             self.position = Position(stage=index + 1)
-            self._save_checkpoint(None)
+            self._save_if_due(None)
 
     def _run_stage(self, stage: Stage, optimiser_tensors: Mapping[str, Tensor] | None) -> None:
-        epochs = stage.epochs or self.context.settings.epochs
-        batches = math.ceil(self.data.count(Split.TRAIN) / self.context.settings.batch_size)
-        _set_modes(self.method.network, stage)
-        optimiser = make_optimiser(stage, self.context.settings, self.precision.device)
+        steps = StageSteps.begin(self.method, stage, self.context, self.precision)
         if optimiser_tensors:
-            load_optimiser_state(optimiser, optimiser_tensors)
-        for epoch in range(self.position.epoch, epochs):
-            first_batch = self.position.batch if epoch == self.position.epoch else 0
-            self.position.epoch, self.position.batch = epoch, first_batch
-            for batch in self.data(Split.TRAIN, stage.views, stage=stage.name, epoch=epoch, first_batch=first_batch):
-                self._run_step(stage, batch, optimiser, epochs * batches)
-                self.progress(self.position.step_index, epochs * batches, f"{stage.name} epoch {epoch + 1} of {epochs}")
-            self._end_epoch(epoch, batches)
+            load_optimiser_state(steps.optimiser, optimiser_tensors)
+        budget = StageBudget.of(stage, self.context.settings, self.data)
+        while self.position.step_index < budget.total_steps:
+            first_step = self.position.step_index
+            for batches in _grouped(budget.batches_of_pass(self.position), stage.accumulation):
+                self._run_step(steps, batches, budget)
+                if self.position.batch == 0 or self.position.step_index == budget.total_steps:
+                    break
+            if self.position.batch or self.position.step_index == first_step:
+                raise ValueError(
+                    f"stage {stage.name!r}: expected {budget.batches_per_pass} batches in a pass, found "
+                    f"{self.position.batch}; correct batch_count of the stage's source"
+                )
 
-    def _run_step(self, stage: Stage, batch: Batch, optimiser: torch.optim.Optimizer, total_steps: int) -> None:
+    def _run_step(self, steps: StageSteps, batches: Sequence[Batch], budget: StageBudget) -> None:
         position = self.position
-        factor = learning_rate_factor(position.step_index, total_steps)
         step = TrainingStep(
-            stage.name,
+            steps.stage.name,
             position.epoch,
             step_index=position.step_index,
-            total_steps=total_steps,
-            learning_rate=self.context.settings.learning_rate * factor,
+            total_steps=budget.total_steps,
+            learning_rate=budget.learning_rate(position.step_index),
         )
-        for group, parameter_group in zip(optimiser.param_groups, stage.groups, strict=True):
-            group["lr"] = step.learning_rate * parameter_group.lr_scale
-        torch.manual_seed(self.context.streams.derive_seed("dropout", stage.name, position.step_index))
-        with self.precision.autocast():
-            terms = self.method.loss(batch, step)
-        loss = torch.stack([term.float() for term in terms.values()]).sum()
+        is_measured = position.batch == 0 and budget.measures_gradients(position.epoch)
+        result = steps.take(batches, step, is_measured)
         if position.batch == 0:
-            parameters = [value for group in stage.groups for value in group.parameters]
-            self.logged_metrics = {**gradient_norms(terms, parameters), **self.method.log_metrics()}
-        optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        optimiser.step()
-        self.method.after_step(step)
-        for name, term in terms.items():  # on the device: reading the number would block a GPU
-            self.loss_sums[name] = self.loss_sums.get(name, 0.0) + term.detach().double()
-        position.step_index, position.batch = position.step_index + 1, position.batch + 1
-        if self.checkpoints and self.checkpoints.is_due():
-            self._save_checkpoint(optimiser)
+            self.logged_metrics = {**result.gradient_norms, **self.method.log_metrics()}
+        for name, total in result.terms.items():
+            self.loss_sums[name] = self.loss_sums.get(name, 0.0) + total.double()
+        position.step_index, position.batch = position.step_index + 1, position.batch + len(batches)
+        if position.batch >= budget.batches_per_pass or position.step_index == budget.total_steps:
+            self._end_epoch()
+        self._save_if_due(steps.optimiser)
+        self.progress(position.step_index, budget.total_steps, budget.describe(step.epoch))
 
-    def _end_epoch(self, epoch: int, batches: int) -> None:
-        means = {name: total / batches for name, total in self._finite_totals().items()}
-        self.log.append({"epoch": float(epoch), **means, **_to_floats(self.logged_metrics)})
+    def _end_epoch(self) -> None:
+        position = self.position
+        means = {name: total / position.batch for name, total in self._finite_totals().items()}
+        self.log.append({"epoch": float(position.epoch), **means, **_to_floats(self.logged_metrics)})
         self.loss_sums.clear()
-        self.position.epoch, self.position.batch = epoch + 1, 0
+        position.epoch, position.batch = position.epoch + 1, 0
+
+    def _save_if_due(self, optimiser: torch.optim.Optimizer | None) -> None:
+        if self.checkpoints and self.checkpoints.is_due():
+            self._save_checkpoint(self.checkpoints, optimiser)
 
     def _finite_totals(self) -> dict[str, float]:
         totals = _to_floats(self.loss_sums)
@@ -125,9 +113,7 @@ class _TrainingRun:
             )
         return totals
 
-    def _save_checkpoint(self, optimiser: torch.optim.Optimizer | None) -> None:
-        if self.checkpoints is None:
-            return
+    def _save_checkpoint(self, checkpoints: Checkpoints, optimiser: torch.optim.Optimizer | None) -> None:
         position = self.position
         position_values = {
             "stage": position.stage,
@@ -146,7 +132,12 @@ class _TrainingRun:
             "watched": _to_floats(self.logged_metrics),
             "seconds": self.seconds,
         }
-        self.checkpoints.save({**position_values, **log_values}, state)
+        checkpoints.save({**position_values, **log_values}, state, frozen=self._frozen_names(state))
+
+    def _frozen_names(self, state: Mapping[str, Tensor | object]) -> set[str]:
+        """Returns the names of the tensors of the state that are parameters without gradients."""
+        frozen = {value.data_ptr() for value in self.method.network.parameters() if not value.requires_grad}
+        return {name for name, value in state.items() if isinstance(value, Tensor) and value.data_ptr() in frozen}
 
     def _resume_checkpoint(self) -> Mapping[str, Tensor] | None:
         checkpoint = self.checkpoints.load() if self.checkpoints else None
@@ -180,38 +171,21 @@ def train(
         InputError: the loss is not finite; the message has its terms.
     """
     precision.move_to_device(method.network)
+    if checkpoints:
+        context = replace(context, checkpointed=SavedResults(checkpoints, method.network))
     run = _TrainingRun(method, context, data=data, precision=precision, checkpoints=checkpoints, progress=progress)
-    with precision.deterministic_mode(), torch.random.fork_rng(devices=[]):
+    with precision.deterministic_mode(), reused_memory(), torch.random.fork_rng(devices=[]):
         run.run_stages()
         method.network.eval()
         method.end_task(context, data)
     return TrainingLog(tuple(run.log), run.seconds)
 
 
-def gradient_norms(terms: Mapping[str, Tensor], parameters: Sequence[nn.Parameter]) -> dict[str, Tensor]:
-    """Returns ``<term>.gradient``: the L2 norm of each term's gradient; the graph and ``.grad`` do not change.
-
-    A term with a small gradient has little effect, and its value does not show that. This takes one backward pass for
-    each term, so the loop calls it once an epoch.
-    """
-    trainable = [value for value in parameters if value.requires_grad]
-    norms = {}
-    for name, term in terms.items():
-        gradients = torch.autograd.grad(term, trainable, retain_graph=True, allow_unused=True)
-        squared_norms = [gradient.double().square().sum() for gradient in gradients if gradient is not None]
-        norms[f"{name}.gradient"] = torch.stack(squared_norms).sum().sqrt() if squared_norms else term.new_zeros(())
-    return norms
-
-
 def _to_floats(values: Mapping[str, Tensor]) -> dict[str, float]:
     return {name: float(value) for name, value in values.items()}
 
 
-def _set_modes(network: nn.Module, stage: Stage) -> None:
-    """Freezes the parameters outside the stage, and puts only its modules in training mode."""
-    trainable_ids = {id(parameter) for group in stage.groups for parameter in group.parameters}
-    for parameter in network.parameters():
-        parameter.requires_grad_(id(parameter) in trainable_ids)
-    network.eval()
-    for module in stage.train_modules:
-        module.train()
+def _grouped(batches: Iterator[Batch], size: int) -> Iterator[tuple[Batch, ...]]:
+    """Yields ``size`` batches at a time; the last group may be smaller."""
+    while group := tuple(islice(batches, size)):
+        yield group

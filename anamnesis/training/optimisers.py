@@ -1,20 +1,16 @@
-"""Optimisers from the settings, their learning-rate schedule, and their state as plain tensors."""
+"""Optimisers from the settings, and their state as plain tensors."""
 
-import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from anamnesis.methods.base import Stage
+from anamnesis.methods.stage import Stage
 from anamnesis.records import InputError, TrainingSettings
-
-WARM_UP_SHARE = 0.05
-FINAL_RATE_SHARE = 0.02
 
 
 def make_optimiser(stage: Stage, settings: TrainingSettings, device: torch.device) -> torch.optim.Optimizer:
-    """Returns the stage's optimiser.
+    """Returns the stage's optimiser; every step sets its learning rates.
 
     Raises:
         InputError: an unknown name.
@@ -22,26 +18,16 @@ def make_optimiser(stage: Stage, settings: TrainingSettings, device: torch.devic
     groups = [
         {
             "params": list(group.parameters),
-            "lr": settings.learning_rate * group.lr_scale,
             "weight_decay": settings.weight_decay * group.weight_decay_scale,
         }
         for group in stage.groups
     ]
     name = stage.optimiser or settings.optimiser
     if name == "adamw":
-        return torch.optim.AdamW(groups, fused=device.type in ("cpu", "cuda"))
+        return torch.optim.AdamW(groups, lr=0.0, fused=device.type in ("cpu", "cuda"))
     if name == "sgd":
-        return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=0.9, fused=device.type in ("cpu", "cuda"))
+        return torch.optim.SGD(groups, lr=0.0, momentum=0.9, fused=device.type in ("cpu", "cuda"))
     raise InputError(f"training.optimiser: expected one of adamw, sgd, found {name!r}")
-
-
-def learning_rate_factor(step_index: int, total_steps: int) -> float:
-    """Returns the factor on the learning rate at a step, counted from 0: linear warm-up, then half a cosine."""
-    warm_up_steps = max(1, round(WARM_UP_SHARE * total_steps))
-    if step_index < warm_up_steps:
-        return (step_index + 1) / warm_up_steps
-    share = (step_index - warm_up_steps) / max(total_steps - warm_up_steps, 1)
-    return FINAL_RATE_SHARE + (1 - FINAL_RATE_SHARE) * 0.5 * (1 + math.cos(math.pi * share))
 
 
 def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

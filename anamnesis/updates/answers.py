@@ -7,7 +7,7 @@ none lets all classes compete. An image that is farther from its site than the s
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from anamnesis.methods import PredictionRequest
-from anamnesis.records import InputError, OperatingPoint, Task, TaskType, find_class_indices
+from anamnesis.records import InputError, OperatingPoint, SiteRef, Task, TaskType, find_class_indices
 from anamnesis.training import precision_for
+from anamnesis.training.split_arrays.rows import Rows, batches_of, predicted_at_once
 from anamnesis.updates.model import LoadedModel, VersionDescription
-
-BATCH_SIZE = 64  # the allocator returns larger maps to the system after each batch: page faults took most of the time
+from anamnesis.updates.window_predictions import predict_logits
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +82,30 @@ def join_outputs(outputs: Sequence[CaseOutputs]) -> CaseOutputs:
     )
 
 
-def compute_outputs(model: LoadedModel, images: Tensor) -> CaseOutputs:
-    """Returns the outputs of a version for images [N, C, H, W] in [0, 1].
+def compute_outputs(model: LoadedModel, inputs: Mapping[str, Rows]) -> CaseOutputs:
+    """Returns the outputs of a version for the images of each modality, [N, C, H, W] in [0, 1].
+
+    The method does not get the site: the outputs also say how well a site is inferred.
 
     Raises:
         InputError: the method has no class scores.
     """
-    logits = compute_logits(model, images)
-    with precision_for(model.description.configuration).deterministic_mode():
-        comparison = model.site_features.compare(model.site_features.describe(images))
-    return CaseOutputs(logits, comparison.log_probs, comparison.distances)
+    precision, outputs = precision_for(model.description.configuration), []
+    for batch in split_inputs(inputs, torch.device("cpu")):
+        logits = compute_logits(model, batch)
+        with precision.deterministic_mode():
+            comparison = model.site_features.compare(model.site_features.describe(next(iter(batch.values()))))
+        outputs.append(CaseOutputs(logits, comparison.log_probs, comparison.distances))
+    return join_outputs(outputs)
 
 
-def compute_logits(model: LoadedModel, images: Tensor) -> Tensor:
-    """Returns the logits [N, K] of all classes for images [N, C, H, W] in [0, 1].
+def compute_logits(model: LoadedModel, inputs: Mapping[str, Rows], site: SiteRef | None = None) -> Tensor:
+    """Returns the logits [N, K] of all classes.
+
+    Args:
+        model: the version.
+        inputs: modality -> images [N, C, H, W] in [0, 1].
+        site: of the images, where it is known.
 
     Raises:
         InputError: the method has no class scores.
@@ -104,15 +114,22 @@ def compute_logits(model: LoadedModel, images: Tensor) -> Tensor:
     precision.move_to_device(model.method.network)
     logits = []
     with precision.deterministic_mode(), precision.autocast():
-        for chunk in torch.split(images, BATCH_SIZE):
-            prediction = model.method.predict(chunk.to(precision.device, torch.float32), PredictionRequest())
-            if prediction.logits is None:
-                raise InputError(
-                    f"method {model.method.name!r} returned no class scores: the version has no classification task; "
-                    "choose a version of a classification model"
-                )
-            logits.append(prediction.logits.float().cpu())
+        for chunk in split_inputs(inputs, precision.device):
+            logits.append(predict_logits(model, chunk, prediction_request(inputs, site)).cpu())
     return torch.cat(logits)
+
+
+def split_inputs(inputs: Mapping[str, Rows], device: torch.device) -> Iterator[dict[str, Tensor]]:
+    """Yields the images of each modality on the device in float32, as many samples as are predicted at once."""
+    size = predicted_at_once(*inputs.values())
+    for chunks in zip(*(batches_of(images, size) for images in inputs.values()), strict=True):
+        yield {name: chunk.to(device, torch.float32) for name, chunk in zip(inputs, chunks, strict=True)}
+
+
+def prediction_request(inputs: Mapping[str, Rows], site: SiteRef | None = None) -> PredictionRequest:
+    """Returns the request for the images of each modality, with site and task where they are known."""
+    task_name, site_name = (site.task.name, site.name) if site else ("", "")
+    return PredictionRequest(task=task_name, site=site_name, modalities=tuple(inputs))
 
 
 def answer(

@@ -1,21 +1,23 @@
 """Sets of labelled cases of a site: their labels are in memory, their images are opened where they are needed."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from anamnesis.records import HeldOutSet, Sample, SiteRef, Split, Version, digest_json
+from anamnesis.methods import method_class
+from anamnesis.records import HeldOutSet, SiteRef, Split, Version, digest_json
 from anamnesis.snapshots import Guard, SampleRecord, open_calibration_set, open_splits, open_test_set
 from anamnesis.snapshots.calibration_sets import MINIMUM_PATIENTS, read_calibration_set
+from anamnesis.snapshots.guard import OpenedSamples
 from anamnesis.snapshots.held_out_sets import find_held_out_patients
 from anamnesis.snapshots.sample_assembly import content_digests
 from anamnesis.snapshots.testsets import check_task, find_test_set
 from anamnesis.snapshots.training_sets import all_contents, find_training_set
 from anamnesis.snapshots.withdrawals import read_withdrawn_data
 from anamnesis.storage.store import open_store
-from anamnesis.training import TensorSplit, samples_to_tensors
+from anamnesis.training import SplitFormat, TensorSplit, open_split_arrays
 from anamnesis.updates.model import VersionDescription
 
 
@@ -27,13 +29,13 @@ class CaseSet:
         site: the site, with its store and its task.
         digest: of the set; it names stored predictions of these cases.
         records: the samples without their pixels, sorted by id.
-        open_samples: yields the samples with their pixels, in the order of ``records``.
+        open_samples: opens the samples, in the order of ``records``.
     """
 
     site: SiteRef
     digest: str
     records: tuple[SampleRecord, ...]
-    open_samples: Callable[[], Iterable[Sample]]
+    open_samples: Callable[[], OpenedSamples]
 
     @property
     def patients(self) -> tuple[str, ...]:
@@ -52,18 +54,19 @@ class CaseSet:
         return torch.tensor([-1 if index is None else index for index in indices])
 
     def read_tensors(self, description: VersionDescription) -> TensorSplit:
-        """Opens the images, and returns them in the format of a version.
+        """Opens the images, and returns them in the format of a version, as memory-mapped arrays.
 
         Raises:
             InputError: there are no samples, a sample has no class, or the version does not know the site's task.
         """
-        return samples_to_tensors(
-            self.open_samples(),
+        capabilities = method_class(description.configuration.method).capabilities
+        split_format = SplitFormat(
             self.site.task,
-            modality=self.site.modality,
+            capabilities.read_modalities(self.site.modalities),
             labels=description.labels,
             spec=description.configuration.network,
         )
+        return open_split_arrays(self.open_samples(), split_format)
 
 
 def find_test_cases(site: SiteRef) -> CaseSet:

@@ -11,8 +11,9 @@ from anamnesis.records import HeldOutSet, OperatingPoint, SiteRef, TaskType, fin
 from anamnesis.registry.versions import read_version
 from anamnesis.storage.store import Store
 from anamnesis.updates.answers import CaseOutputs
-from anamnesis.updates.case_predictions import compute_predictions, predict_cases
+from anamnesis.updates.case_predictions import predict_cases
 from anamnesis.updates.case_sets import CaseSet, find_calibration_cases, find_validation_cases
+from anamnesis.updates.evaluators import evaluator_of
 from anamnesis.updates.model import LoadedModel, VersionDescription, load_model, read_description, read_site_features
 from anamnesis.updates.operating_points import fit_operating_point
 from anamnesis.updates.site_features import SiteFeatures
@@ -62,11 +63,7 @@ class EvaluatedVersion:
 
     def outputs(self, cases: CaseSet) -> CaseOutputs:
         """Returns the outputs for the cases of a classification."""
-        return CaseOutputs(**self._predict(cases))
-
-    def dice(self, cases: CaseSet) -> Tensor:
-        """Returns the Dice coefficient [N] of each case of a segmentation."""
-        return self._predict(cases)["dice"]
+        return CaseOutputs(**self.predictions(cases))
 
     def operating_point(self, site: SiteRef) -> OperatingPoint | None:
         """Returns the point of a site, fitted for this version on held-out patients: other updates move the outputs.
@@ -107,12 +104,13 @@ class EvaluatedVersion:
         threshold = float(point.threshold) if point and point.threshold is not None else None
         return ScoredCases(scaled, answer_classes(scaled.softmax(1), threshold))
 
-    def _predict(self, cases: CaseSet) -> dict[str, Tensor]:
+    def predictions(self, cases: CaseSet) -> dict[str, Tensor]:
+        """Returns what the evaluator of the task's type needs of the cases, each [N, ...]."""
         key = cases.site.name, cases.digest
         if key not in self._predictions:
             self._predictions[key] = (
                 predict_cases(cases, self.digest, self.load)
                 if self._reuses_predictions
-                else compute_predictions(self.load(), cases)
+                else evaluator_of(cases.site.task).predict(self.load(), cases)
             )
         return self._predictions[key]

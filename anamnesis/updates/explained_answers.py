@@ -1,15 +1,16 @@
 """A model's answers on some test images, and their maps."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from anamnesis.evaluation.saliency import AnswerMaps, explain_classes
+from anamnesis.evaluation.saliency import AnswerMaps, explain_classes, join_maps
 from anamnesis.records import SiteRef
-from anamnesis.training import precision_for
+from anamnesis.training import TensorSplit, precision_for
+from anamnesis.training.split_arrays.rows import predicted_at_once
 from anamnesis.updates.answers import CaseAnswers, CaseOutputs, answer, compute_logits
-from anamnesis.updates.evaluation_cases import EvaluationCases
 from anamnesis.updates.model import LoadedModel
 
 PROBE_COUNT = 64
@@ -20,18 +21,23 @@ class Probes:
     """Test images whose answers are explained.
 
     Attributes:
-        images: [N, C, H, W] float32.
+        inputs: modality -> [N, C, H, W] float32.
         targets: [N] column of the true class.
         task_classes: the columns of the site's task.
         sample_ids: [N].
         patients: [N].
     """
 
-    images: Tensor
+    inputs: Mapping[str, Tensor]
     targets: Tensor
     task_classes: tuple[int, ...]
     sample_ids: tuple[str, ...]
     patients: tuple[str, ...]
+
+    @property
+    def images(self) -> Tensor:
+        """The first input."""
+        return next(iter(self.inputs.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +53,27 @@ class Answers:
     confidences: Tensor
 
 
-def select_probes(cases: EvaluationCases) -> Probes:
-    """Returns up to ``PROBE_COUNT`` cases: one image of each patient, then second ones; by sample id within these."""
+def select_probes(split: TensorSplit, patients: Sequence[str], task_classes: tuple[int, ...]) -> Probes:
+    """Returns up to ``PROBE_COUNT`` cases: one image of each patient, then second ones; by sample id within these.
+
+    Args:
+        split: N cases.
+        patients: [N], the pseudonym of the patient of each case.
+        task_classes: the columns of the cases' task.
+    """
     images_of_patient: dict[str, int] = {}
     order = []
-    for row in sorted(range(len(cases.split.sample_ids)), key=lambda row: cases.split.sample_ids[row]):
-        patient = cases.patients[row]
+    for row in sorted(range(len(split.sample_ids)), key=lambda row: split.sample_ids[row]):
+        patient = patients[row]
         order.append((images_of_patient.setdefault(patient, 0), row))
         images_of_patient[patient] += 1
     rows = [row for _, row in sorted(order, key=lambda item: item[0])[:PROBE_COUNT]]
     return Probes(
-        images=cases.split.images[rows].float(),
-        targets=cases.split.targets[rows],
-        task_classes=cases.class_indices,
-        sample_ids=tuple(cases.split.sample_ids[row] for row in rows),
-        patients=tuple(cases.patients[row] for row in rows),
+        inputs={name: images[rows].float() for name, images in split.inputs.items()},
+        targets=split.classes[rows],
+        task_classes=task_classes,
+        sample_ids=tuple(split.sample_ids[row] for row in rows),
+        patients=tuple(patients[row] for row in rows),
     )
 
 
@@ -77,27 +89,44 @@ class ModelExplainer:
         self.precision = precision_for(model.description.configuration)
         learned_sites = [visit.site for visit in model.description.visits if visit.task.name == site.task.name]
         self.site = site.name if site.name in learned_sites else learned_sites[0]
+        self.reference = site
         self.points = model.operating_points if site.name in learned_sites else {}
 
-    def answer(self, images: Tensor) -> Answers:
-        """Returns the answers to images [N, C, H, W]."""
-        answers = self._answer_cases(images)
+    def answer(self, inputs: Mapping[str, Tensor]) -> Answers:
+        """Returns the answers to the images [N, C, H, W] of each modality."""
+        answers = self._answer_cases(inputs)
         confidences = answers.probabilities.gather(1, answers.columns[:, None])[:, 0]
         return Answers(answers.columns, confidences)
 
     def probabilities(self, images: Tensor) -> Tensor:
-        """Returns probabilities [N, K] of images [N, C, H, W], 0 outside the classes of the site's task."""
-        return self._answer_cases(images).probabilities
+        """Returns probabilities [N, K] of images [N, C, H, W] of the site's first modality, 0 outside its task."""
+        return self._answer_cases({self.reference.modalities[0]: images}).probabilities
 
     def explain(self, probes: Probes, class_indices: Tensor) -> AnswerMaps | None:
-        """Returns the maps of a class for each image, or none where the method has none."""
-        with self.precision.deterministic_mode(), self.precision.autocast():
-            images = probes.images.to(self.precision.device)
-            return explain_classes(self.model.method, images, class_indices, probes.task_classes)
+        """Returns the maps of a class for each image.
 
-    def _answer_cases(self, images: Tensor) -> CaseAnswers:
+        There are none where the method has none, and where an answer is not that of one image: a mean over windows of
+        a volume, or an answer to several modalities.
+        """
+        if self.model.description.configuration.network.patches or len(probes.inputs) > 1:
+            return None
+        with self.precision.deterministic_mode(), self.precision.autocast():
+            size = predicted_at_once(probes.images)
+            parts = [
+                explain_classes(
+                    self.model.method, images.to(self.precision.device), columns, task_classes=probes.task_classes
+                )
+                for images, columns in zip(
+                    torch.split(probes.images, size), torch.split(class_indices, size), strict=True
+                )
+            ]
+        maps = [part for part in parts if part]
+        return join_maps(maps) if maps else None
+
+    def _answer_cases(self, inputs: Mapping[str, Tensor]) -> CaseAnswers:
         # The site is known, so its statistics are not needed: they would take longer than the network.
         sites = len(self.model.site_features.sites)
-        unknown = torch.zeros(len(images), sites)
-        outputs = CaseOutputs(compute_logits(self.model, images), unknown, unknown)
+        logits = compute_logits(self.model, inputs, self.reference)
+        unknown = torch.zeros(len(logits), sites)
+        outputs = CaseOutputs(logits, unknown, unknown)
         return answer(self.model, outputs, self.points, (self.site,))

@@ -7,10 +7,10 @@ from anamnesis.registry.evaluations import read_evaluations, write_evaluation
 from anamnesis.registry.gate import FORGETTING
 from anamnesis.registry.looks import record_look
 from anamnesis.storage.store import Store
-from anamnesis.updates.case_scores import count_fewest_patients, describe_cases, score_cases
 from anamnesis.updates.case_sets import CaseSet, find_test_cases
 from anamnesis.updates.evaluated_version import EvaluatedVersion
-from anamnesis.updates.reference_versions import compare_versions, find_references
+from anamnesis.updates.evaluators import evaluator_of
+from anamnesis.updates.reference_versions import find_references
 
 EVALUATOR = digest_json({"name": FORGETTING, "revision": 5})
 
@@ -63,7 +63,7 @@ class _FrozenEvaluator:
 
     def evaluate(self, site: SiteRef) -> Evaluation:
         """Returns the evaluation on the test set of a site."""
-        version = self.version
+        version, evaluator = self.version, evaluator_of(site.task)
         look = record_look(
             self.store,
             site.test_set,
@@ -79,12 +79,12 @@ class _FrozenEvaluator:
             test_set=site.test_set,
             evaluator=EVALUATOR,
             name=FORGETTING,
-            metrics=score_cases(version, cases, self._points),
+            metrics=evaluator.score(version, cases, self._points),
             patients=len(set(cases.patients)),
-            class_patients=count_fewest_patients(cases),
+            class_patients=evaluator.count_fewest_patients(cases),
             operating_point=point,
             differences=self._compare(cases),
-            details=describe_cases(version, cases, point),
+            details=evaluator.describe(version, cases, point),
             look=look,
         )
 
@@ -92,6 +92,8 @@ class _FrozenEvaluator:
         differences: list[PairedDifference] = []
         for digest in find_references(self.store, self.version.version, cases.site):
             reference = self._references.setdefault(digest, EvaluatedVersion(self.store, digest))
-            differences += compare_versions(self.version, reference, cases, self._points.get(cases.site.name))
+            if reference.description.knows(cases.site.task):
+                point = self._points.get(cases.site.name)
+                differences += evaluator_of(cases.site.task).compare(self.version, reference, cases, point)
             reference.release()
         return tuple(differences)

@@ -1,7 +1,7 @@
 """A version in memory: its method with its weights, and what it knows about its sites."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from anamnesis.records import (
     Version,
     canonical_json,
     decode,
+    digest_bytes,
     encode,
     find_class_indices,
     label_space,
@@ -22,6 +23,14 @@ from anamnesis.records import (
 from anamnesis.registry.versions import read_part, read_version
 from anamnesis.storage.documents import check_schema
 from anamnesis.storage.store import Store
+from anamnesis.updates.pretrained import (
+    PRETRAINED_PART,
+    PretrainedTensors,
+    add_pretrained,
+    find_pretrained,
+    leave_out_pretrained,
+    read_pretrained,
+)
 from anamnesis.updates.site_features import PART_PREFIX, SiteFeatures
 from anamnesis.updates.state_blobs import pack_state, unpack_state
 from anamnesis.updates.stored_operating_points import (
@@ -54,7 +63,7 @@ class VersionDescription:
 
     configuration: Configuration
     visits: tuple[Experience, ...] = ()
-    schema: int = field(default=2)
+    schema: int = field(default=3)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -98,12 +107,27 @@ class LoadedModel:
         description: what the version has learned.
         site_features: statistics of its sites in frozen features; a site that an older release learned has none.
         operating_points: site -> how its outputs become answers, as fitted when the site was learned.
+        pretrained: the tensors that its backbone started from; none for a random start.
     """
 
     method: Method[Any]
     description: VersionDescription
     site_features: SiteFeatures
     operating_points: Mapping[str, OperatingPoint] = field(default_factory=dict)
+    pretrained: PretrainedTensors | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VersionParts:
+    """The parts of a version.
+
+    Attributes:
+        blobs: the bytes of every part that the registry does not have yet, by its name.
+        digests: the digest of every part by its name.
+    """
+
+    blobs: Mapping[str, bytes]
+    digests: Mapping[str, str]
 
 
 def read_description(store: Store, version: Version) -> VersionDescription:
@@ -132,6 +156,23 @@ def _unreadable_description_error(version: Version, error: Exception) -> Integri
     )
 
 
+def start_model(store: Store, configuration: Configuration) -> LoadedModel:
+    """Returns a model that has learned nothing: at the weights that the configuration names, or at random.
+
+    Raises:
+        InputError: a setting is invalid, or the weights are missing, have another digest or do not fit the network.
+    """
+    method, pretrained = build_method(configuration), find_pretrained(store, configuration.network)
+    if pretrained:
+        method.load_pretrained(pretrained.tensors)
+    return LoadedModel(
+        method,
+        VersionDescription(configuration.identity),
+        SiteFeatures(configuration.network.channels),
+        pretrained=pretrained,
+    )
+
+
 def load_model(store: Store, digest: str, configuration: Configuration | None = None) -> LoadedModel:
     """Reads a version and its weights.
 
@@ -146,22 +187,33 @@ def load_model(store: Store, digest: str, configuration: Configuration | None = 
     version = read_version(store, digest)
     description = read_description(store, version)
     target_configuration = configuration or description.configuration
-    if target_configuration.network != description.configuration.network:
+    if target_configuration.identity.network != description.configuration.network:
+        stored, settings = encode(description.configuration.network), encode(target_configuration.identity.network)
         raise InputError(
-            f"network: expected {encode(description.configuration.network)} as in the base version, found "
-            f"{encode(target_configuration.network)}; set spec.network back, or create a new ContinualModel with an "
-            "empty registry"
+            f"{'; '.join(_describe_differences(stored, settings, 'network'))}; set spec.network back, or create a new "
+            "ContinualModel with an empty registry"
         )
-    method = build_method(target_configuration)
-    state_parts = set(version.parts) - {DESCRIPTION_PART, OPERATING_POINTS_PART, *_site_feature_parts(version)}
-    blobs = {part: read_part(store, version, part) for part in sorted(state_parts)}
-    method.load_state_dict(unpack_state(blobs), len(description.labels))
+    method, pretrained = build_method(target_configuration), read_pretrained(store, version)
+    if pretrained:
+        method.load_pretrained(pretrained.tensors)
+    other_parts = {DESCRIPTION_PART, OPERATING_POINTS_PART, PRETRAINED_PART, *_site_feature_parts(version)}
+    blobs = {part: read_part(store, version, part) for part in sorted(set(version.parts) - other_parts)}
+    method.load_state_dict(add_pretrained(unpack_state(blobs), pretrained), len(description.labels))
     return LoadedModel(
         method,
         description,
         read_site_features(store, version, description),
         read_operating_points(store, version),
+        pretrained,
     )
+
+
+def _describe_differences(stored: object, settings: object, path: str) -> Iterator[str]:
+    if isinstance(stored, Mapping) and isinstance(settings, Mapping):
+        for name in sorted(stored.keys() | settings.keys()):
+            yield from _describe_differences(stored.get(name), settings.get(name), f"{path}.{name}")
+    elif stored != settings:
+        yield f"{path}: expected {stored!r} as in the base version, found {settings!r}"
 
 
 def read_site_features(store: Store, version: Version, description: VersionDescription) -> SiteFeatures:
@@ -174,9 +226,16 @@ def _site_feature_parts(version: Version) -> list[str]:
     return [part for part in version.parts if part.startswith(PART_PREFIX)]
 
 
-def version_blobs(model: LoadedModel) -> dict[str, bytes]:
+def version_parts(model: LoadedModel) -> VersionParts:
     """Returns every part of a version: the method's state, its description, and what it knows about its sites."""
-    blobs = {**pack_state(model.method.state_dict()), **model.site_features.pack()}
+    state = leave_out_pretrained(model.method.state_dict(), model.pretrained)
+    blobs = {**pack_state(state), **model.site_features.pack()}
     if model.operating_points:
         blobs[OPERATING_POINTS_PART] = pack_operating_points(model.operating_points)
-    return {**blobs, DESCRIPTION_PART: canonical_json(encode(model.description))}
+    blobs[DESCRIPTION_PART] = canonical_json(encode(model.description))
+    digests = {part: digest_bytes(blob) for part, blob in blobs.items()}
+    if model.pretrained:
+        digests[PRETRAINED_PART] = model.pretrained.digest
+        if model.pretrained.blob is not None:
+            blobs[PRETRAINED_PART] = model.pretrained.blob
+    return VersionParts(blobs, digests)

@@ -11,7 +11,7 @@ from anamnesis.evaluation.report import (
     ModelReport,
     ReportData,
     SaliencyPicture,
-    TestSetColumn,
+    SiteColumn,
     UpdateRow,
     assemble_report,
     build_model_report,
@@ -38,9 +38,11 @@ from anamnesis.records import (
     decode,
     encode,
 )
+from anamnesis.records.metric_names import IOU_RANDOM, IOU_SAME_CLASS
 from anamnesis.registry import (
     Log,
     build_history,
+    describe_learning_rate,
     describe_withdrawal,
     list_update_records,
     list_versions,
@@ -54,6 +56,7 @@ from anamnesis.registry.versions import blob_key
 from anamnesis.snapshots import read_snapshot_manifest
 from anamnesis.snapshots.training_sets import find_training_set
 from anamnesis.storage import Store, open_store
+from anamnesis.storage.folder import translate_os_errors
 from anamnesis.updates.saliency_pictures import read_pictures
 
 _SHOWN_ENTRIES = {
@@ -68,7 +71,7 @@ DECISION_KINDS = frozenset({EntryKind.PROMOTE, EntryKind.REJECT, EntryKind.SUPER
 """Entries of the log that decide on a version."""
 _UNSAFE = re.compile("[^A-Za-z0-9._-]")
 """Characters that a file's name does not get."""
-_FLOORS = {"IoURandom": "two unrelated maps", "IoUSameClass": "another image of the same class"}
+_FLOORS = {IOU_RANDOM: "two unrelated maps", IOU_SAME_CLASS: "another image of the same class"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +111,15 @@ def write_report(title: str, subjects: Sequence[ReportSubject], folder: Path, cr
         The page's path.
     """
     report, pictures = collect_report(title, subjects, created)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.json").write_bytes(report_json(report))
     page = folder / "report.html"
-    page.write_bytes(report_html(report, pictures))
-    for card in model_cards(report):
-        name = "model_card" if len(report.models) == 1 else f"model_card-{_UNSAFE.sub('-', card.name)}"
-        (folder / f"{name}.md").write_bytes(card_markdown(card))
-        (folder / f"{name}.html").write_bytes(card_html(card))
+    with translate_os_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "report.json").write_bytes(report_json(report))
+        page.write_bytes(report_html(report, pictures))
+        for card in model_cards(report):
+            name = "model_card" if len(report.models) == 1 else f"model_card-{_UNSAFE.sub('-', card.name)}"
+            (folder / f"{name}.md").write_bytes(card_markdown(card))
+            (folder / f"{name}.html").write_bytes(card_html(card))
     return page
 
 
@@ -137,7 +141,11 @@ def _report_model(subject: ReportSubject) -> tuple[ModelReport, tuple[tuple[Sali
     champion = history.champion or ""
     updates = _update_rows(store, subject, entries)
     evaluations = [evaluation for row in updates for evaluation in read_evaluations(store, row.version)]
-    columns = [TestSetColumn(site.name, site.task, site.test_set, site.modality) for site in subject.sites]
+    read_modalities = method_class(subject.method).capabilities.read_modalities
+    columns = [
+        SiteColumn(site.name, site.task, site.test_set, " + ".join(read_modalities(site.modalities)))
+        for site in subject.sites
+    ]
     covers_learned_sites = {row.site for row in updates} <= {column.site for column in columns}
     if not covers_learned_sites:  # a retired site or imported weights: no test set here
         updates = [row for row in updates if row.site in {column.site for column in columns}]
@@ -200,6 +208,7 @@ def _update_rows(store: Store, subject: ReportSubject, entries: Iterable[LogEntr
                 opened_snapshots=record.opened_snapshots if record else (),
                 epoch_losses=record.epoch_losses if record else (),
                 class_patients=_class_patients(version, sites.get(version.site)),
+                learning_rate=describe_learning_rate(store, digest, records.values()),
             )
         )
     return rows

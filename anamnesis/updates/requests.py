@@ -29,6 +29,7 @@ class UpdateRequest:
         trigger: why an operator started the update. With a trigger the run writes an update result, and the operator
             records the decision.
         signing: how the run signs what it writes to the registry, and whose signatures count.
+        run: name of the run that executes the request. The operator adds it when it submits the run; none on a laptop.
     """
 
     model: str
@@ -45,6 +46,7 @@ class UpdateRequest:
     minimum_patients: int = 20
     trigger: UpdateTrigger | None = None
     signing: SigningSettings = field(default_factory=SigningSettings)
+    run: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class EvaluationRequest:
         time: when it was due, UTC, ISO 8601.
         minimum_cases: a site with fewer recent cases gets no score on them.
         signing: how the run signs what it writes to the registry, and whose signatures count.
+        author: the operator that asks for the evaluation, as in the registry's log.
+        run: as in ``UpdateRequest``.
     """
 
     name: str
@@ -72,3 +76,5 @@ class EvaluationRequest:
     time: str
     minimum_cases: int = 20
     signing: SigningSettings = field(default_factory=SigningSettings)
+    author: str = "anamnesis"
+    run: str | None = None

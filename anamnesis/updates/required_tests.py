@@ -14,7 +14,7 @@ def tested_sites(request: UpdateRequest, test_set: str) -> tuple[SiteRef, ...]:
     earlier_sites = (learned_site for learned_site in request.sites if learned_site.name != site.name)
     return (
         *earlier_sites,
-        SiteRef(name=site.name, store=request.store, task=site.task, test_set=test_set, modality=site.modalities[0]),
+        SiteRef(name=site.name, store=request.store, task=site.task, test_set=test_set, modalities=site.modalities),
     )
 
 

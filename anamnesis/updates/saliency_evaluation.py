@@ -19,13 +19,15 @@ from anamnesis.records import (
     SiteRef,
     TaskType,
     digest_json,
+    find_class_indices,
     ignore_progress,
 )
+from anamnesis.records.metric_names import COSINE, IOU, IOU_RANDOM, LEARNED_SHARE, SPEARMAN, SSIM
 from anamnesis.registry.evaluations import read_evaluations, write_evaluation
 from anamnesis.registry.gate import SALIENCY
 from anamnesis.registry.versions import read_version
 from anamnesis.storage.store import Store
-from anamnesis.updates.evaluation_cases import read_test_cases
+from anamnesis.updates.case_sets import find_test_cases
 from anamnesis.updates.explained_answers import PROBE_COUNT, ModelExplainer, Probes, select_probes
 from anamnesis.updates.model import LoadedModel, load_model
 from anamnesis.updates.saliency_pictures import PictureSide, write_pictures
@@ -80,11 +82,14 @@ def evaluate_saliency(
 
 def _evaluate_site(store: Store, version: str, model: LoadedModel, site: SiteRef) -> dict[str, Metric]:
     """Returns all metrics of one site and writes its pictures."""
-    cases = read_test_cases(model, site)
-    if cases is None:
+    description = model.description
+    if not description.knows(site.task):
         return {}
-    probes, explainer = select_probes(cases), ModelExplainer(model, site)
-    answers = explainer.answer(probes.images)
+    cases = find_test_cases(site)
+    task_classes = find_class_indices(site.task, description.labels)
+    probes = select_probes(cases.read_tensors(description), cases.patients, task_classes)
+    explainer = ModelExplainer(model, site)
+    answers = explainer.answer(probes.inputs)
     maps = explainer.explain(probes, answers.class_indices)
     if maps is None:
         return {}
@@ -95,7 +100,7 @@ def _evaluate_site(store: Store, version: str, model: LoadedModel, site: SiteRef
         maps=maps.whole,
         patients=probes.patients,
     )
-    metrics |= mean_metrics({"LearnedShare": maps.learned_share}, probes.patients)
+    metrics |= mean_metrics({LEARNED_SHARE: maps.learned_share}, probes.patients)
     base = read_version(store, version).base
     earlier = last_version_of_site(store, base, site.name) if base else None
     sides = [PictureSide(version, answers, maps.whole)] if is_faithful(metrics) else []
@@ -103,10 +108,10 @@ def _evaluate_site(store: Store, version: str, model: LoadedModel, site: SiteRef
         earlier_explainer = ModelExplainer(load_model(store, earlier[0]), site)
         metrics |= _retention(explainer, earlier_explainer, probes)
         if sides and _was_faithful(store, earlier[0], site):
-            earlier_answers = earlier_explainer.answer(probes.images)
+            earlier_answers = earlier_explainer.answer(probes.inputs)
             earlier_maps = earlier_explainer.explain(probes, earlier_answers.class_indices)
             sides = [PictureSide(earlier[0], earlier_answers, earlier_maps.whole), *sides] if earlier_maps else sides
-    write_pictures(site, version, probes, sides=sides, labels=model.description.labels)
+    write_pictures(site, version, probes, sides=sides, labels=description.labels)
     return metrics
 
 
@@ -119,13 +124,13 @@ def _retention(explainer: ModelExplainer, earlier_explainer: ModelExplainer, pro
     if after is None or before is None or after.learned is None or before.learned is None:
         return {}
     # Where all maps before are zero, the scores are 0 and not missing: otherwise the gate would take them for frozen.
-    zero_metrics = {name: Metric(Decimal(0), 0) for name in ("IoU", "SSIM", "Cosine", "Spearman")}
+    zero_metrics = {name: Metric(Decimal(0), 0) for name in (IOU, SSIM, COSINE, SPEARMAN)}
     pixels = before.learned[0].numel()
     return {
         **zero_metrics,
         **map_retention(before.learned, after.learned, probes.patients),
         **same_class_iou(before.learned, probes.targets, probes.patients),
-        "IoURandom": Metric(Decimal(f"{random_iou(pixels):.6f}"), len(probes.targets)),
+        IOU_RANDOM: Metric(Decimal(f"{random_iou(pixels):.6f}"), len(probes.targets)),
     }
 
 

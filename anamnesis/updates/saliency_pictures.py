@@ -19,7 +19,7 @@ PICTURE_COUNT = 3
 
 @dataclass(frozen=True, slots=True)
 class PictureSide:
-    """A version's answers to the probes, and their maps [N, h, w]."""
+    """A version's answers to the probes, and their maps [N, ...]."""
 
     version: str
     answers: Answers
@@ -41,9 +41,8 @@ def write_pictures(
     store, folder = open_store(site.store), pictures_folder(version, site.test_set)
     index = []
     for row in choose_rows(probes, sides[-1].answers) if sides else []:
-        png = draw_maps(
-            probes.images[row].movedim(0, -1).squeeze(-1).numpy(), [side.maps[row].cpu().numpy() for side in sides]
-        )
+        image, *maps = salient_plane(probes.images[row], [side.maps[row].cpu() for side in sides])
+        png = draw_maps(image.movedim(0, -1).squeeze(-1).numpy(), [saliency_map.numpy() for saliency_map in maps])
         answer_labels = [labels[int(side.answers.class_indices[row])] for side in sides]
         picture = SaliencyPicture(
             site=site.name,
@@ -58,6 +57,20 @@ def write_pictures(
         store.put(f"{folder}/{digest_hex(picture.digest)}.png", png)
         index.append(picture)
     store.put(f"{folder}/index.json", canonical_json(encode(tuple(index))))
+
+
+def salient_plane(image: Tensor, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Returns an image [C, H, W] and its maps [h, w]: of a volume, the plane in which the last map is strongest.
+
+    Args:
+        image: [C, H, W] or [C, D, H, W].
+        maps: each with the spatial axes of the image, at its own resolution.
+    """
+    if image.dim() == 3:
+        return image, *maps
+    strongest_plane = int(maps[-1].flatten(1).sum(1).argmax())
+    depth_share = (strongest_plane + 0.5) / len(maps[-1])
+    return image[:, int(depth_share * image.shape[1])], *(volume[int(depth_share * len(volume))] for volume in maps)
 
 
 def choose_rows(probes: Probes, answers: Answers) -> list[int]:

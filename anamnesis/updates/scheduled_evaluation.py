@@ -27,9 +27,9 @@ from anamnesis.registry.operating_points import find_operating_points
 from anamnesis.registry.run_results import read_scheduled_evaluation, write_scheduled_evaluation
 from anamnesis.snapshots import Guard, SampleRecord, ingest, open_splits, read_site_key, read_snapshot_manifest
 from anamnesis.storage.store import Store, open_store
-from anamnesis.updates.case_scores import score_cases
 from anamnesis.updates.case_sets import CaseSet, find_test_cases
 from anamnesis.updates.evaluated_version import EvaluatedVersion
+from anamnesis.updates.evaluators import evaluator_of
 from anamnesis.updates.frozen_evaluation import EVALUATOR
 from anamnesis.updates.requests import EvaluationRequest
 from anamnesis.updates.version_chain import snapshots_of_site
@@ -155,7 +155,7 @@ class _SiteEvaluator:
     def _score(self, cases: CaseSet) -> dict[str, Metric]:
         """Scores the champion with the operating points that its answers have."""
         points = {**self.champion.learned_points, **find_operating_points(self.store, self.champion.digest)}
-        return score_cases(self.champion, cases, points)
+        return evaluator_of(cases.site.task).score(self.champion, cases, points)
 
 
 def recent_cases(site: SiteRef, snapshot: str, case_ids: frozenset[str]) -> CaseSet:

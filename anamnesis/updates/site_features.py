@@ -4,6 +4,7 @@ Every update computes them after training, for every method. A version carries t
 are means and covariances over at least ``MINIMUM_CELL_PATIENTS`` patients; ``docs/limits.md`` says what they reveal.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from anamnesis.networks.image_descriptor import ImageDescriptor
 from anamnesis.records import MINIMUM_CELL_PATIENTS
+from anamnesis.training.split_arrays.rows import Rows, SelectedRows, batches_of, predicted_at_once
 
 PART_PREFIX = "site_features."
 """Part ``site_features.<site>`` of a version has the statistics of the site."""
@@ -21,9 +23,10 @@ LIMIT_SHARE = 0.95
 """Share of held-out patients' images within the limit of the distance."""
 MINIMUM_LIMIT_PATIENTS = 20
 """With fewer training patients a site has no limit of its own."""
+MAXIMUM_IMAGES = 50_000
+"""Images of a site that are described: more change its mean and covariance little, and their features take memory."""
 _FOLDS = 5
 _REVISION = 1
-_BATCH_SIZE = 64
 _SMALLEST_VARIANCE = 3e-6
 _DIAGONAL_PATIENTS = 0.03
 """Of the covariance behind the distance, this over the number of patients is diagonal: few patients know few directions
@@ -83,10 +86,11 @@ class SiteFeatures:
         """The sites with statistics: the columns of a comparison."""
         return tuple(self.statistics)
 
-    def learn(self, site: str, images: Tensor, patients: Sequence[str]) -> "SiteFeatures":
+    def learn(self, site: str, images: Rows, patients: Sequence[str]) -> "SiteFeatures":
         """Returns these statistics with those of a site in place of its earlier ones.
 
-        A site with fewer than ``MINIMUM_CELL_PATIENTS`` patients has none.
+        A site with fewer than ``MINIMUM_CELL_PATIENTS`` patients has none; of one with many images,
+        ``MAXIMUM_IMAGES`` are described.
 
         Args:
             site: name.
@@ -97,7 +101,9 @@ class SiteFeatures:
         patient_count = len(set(patients))
         if patient_count < MINIMUM_CELL_PATIENTS:
             return SiteFeatures(self.channels, statistics)
-        features = self.describe(images)
+        rows = _choose_rows(patients)
+        features, patients = self.describe(SelectedRows(images, rows)), [patients[row] for row in rows]
+        patient_count = len(set(patients))
         limit = self._cross_validate_limit(features, patients) if patient_count >= MINIMUM_LIMIT_PATIENTS else None
         statistics[site] = replace(_summarise(features, patient_count), distance_limit=limit)
         return SiteFeatures(self.channels, statistics)
@@ -114,13 +120,13 @@ class SiteFeatures:
             distances[is_out] = _distance(features[is_out, :width], statistics, width)
         return float(fit_distance_limit(distances, patients))
 
-    def describe(self, images: Tensor) -> Tensor:
-        """Maps images [N, C, H, W] in [0, 1] to features [N, D] in float64.
+    def describe(self, images: Rows) -> Tensor:
+        """Maps images [N, C, H, W] in [0, 1], or the middle slices of volumes, to features [N, D] in float64.
 
         It runs on the processor, so that equal images have equal bits everywhere.
         """
-        chunks = [self._descriptor(chunk.cpu()) for chunk in torch.split(images, _BATCH_SIZE)]
-        return torch.cat(chunks).double()
+        chunks = batches_of(images, predicted_at_once(images))
+        return torch.cat([self._descriptor(_middle_slices(chunk.cpu())) for chunk in chunks]).double()
 
     def compare(self, features: Tensor) -> SiteComparison:
         """Compares images with the sites, by their features [N, D] from ``describe``."""
@@ -157,6 +163,21 @@ def fit_distance_limit(distances: Tensor, patients: Sequence[str]) -> Decimal:
     shares = weights[order].cumsum(0) / len(rows)
     position = int(torch.searchsorted(shares, LIMIT_SHARE - 1e-9))
     return Decimal(f"{float(distances[order][min(position, len(order) - 1)]):.6f}")
+
+
+def _middle_slices(images: Tensor) -> Tensor:
+    """Returns [N, C, H, W] as it is, and of volumes [N, C, D, H, W] the middle slices."""
+    return images[:, :, images.shape[2] // 2] if images.dim() == 5 else images
+
+
+def _choose_rows(patients: Sequence[str]) -> list[int]:
+    """Returns up to ``MAXIMUM_IMAGES`` rows, sorted: the first image of each patient, then the second ones."""
+    counts: Counter[str] = Counter()
+    numbers = []
+    for row, patient in enumerate(patients):
+        numbers.append((counts[patient], row))
+        counts[patient] += 1
+    return sorted(row for _, row in sorted(numbers)[:MAXIMUM_IMAGES])
 
 
 def _summarise(features: Tensor, patients: int) -> SiteStatistics:

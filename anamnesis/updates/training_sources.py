@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from anamnesis.methods import method_class
-from anamnesis.records import TRAINING_SPLITS, Configuration, SiteRef, Split
+from anamnesis.records import TRAINING_SPLITS, Configuration, Progress, SiteRef, Split, ignore_progress
 from anamnesis.snapshots import Guard, open_splits, read_snapshot_manifest
 from anamnesis.snapshots.calibration_sets import MINIMUM_PATIENTS
 from anamnesis.snapshots.held_out_sets import HeldOutPatients, find_held_out_patients, read_learnable_manifest
 from anamnesis.snapshots.training_selection import find_sample_ids
 from anamnesis.snapshots.training_sets import TrainingSet, find_training_set
 from anamnesis.storage.store import Store, open_store
-from anamnesis.training import TensorSplit, samples_to_tensors
+from anamnesis.training import SplitFormat, TensorSplit, open_split_arrays
 from anamnesis.updates.requests import UpdateRequest
 from anamnesis.updates.version_chain import last_version_of_site
 
@@ -77,7 +77,11 @@ def guard_sources(sources: Sequence[TrainingSource]) -> Guard:
 
 
 def read_training_splits(
-    sources: tuple[TrainingSource, ...], labels: tuple[str, ...], configuration: Configuration, guard: Guard
+    sources: tuple[TrainingSource, ...],
+    labels: tuple[str, ...],
+    configuration: Configuration,
+    guard: Guard,
+    progress: Progress = ignore_progress,
 ) -> dict[Split, TensorSplit]:
     """Reads the training patients of an update; the guard refuses all other data.
 
@@ -89,7 +93,9 @@ def read_training_splits(
     is_apart = chooses and all(_has_enough_validation(source) for source in sources)
     groups = ((Split.TRAIN,), (Split.VALIDATION,)) if is_apart else (TRAINING_SPLITS,)
     return {
-        group[0]: _read_samples(sources, group, guard=guard, labels=labels, configuration=configuration)
+        group[0]: _read_samples(
+            sources, group, guard=guard, labels=labels, configuration=configuration, progress=progress
+        )
         for group in groups
     }
 
@@ -108,15 +114,24 @@ def _read_samples(
     guard: Guard,
     labels: tuple[str, ...],
     configuration: Configuration,
+    progress: Progress,
 ) -> TensorSplit:
+    read_modalities = method_class(configuration.method).capabilities.read_modalities
     splits = []
     for source in sources:
         is_held_out = source.holds_out_validation and Split.TRAIN not in group
         sample_ids = None if is_held_out else source.sample_ids
         samples = open_splits(open_store(source.site.store), source.snapshot, group, guard, sample_ids)
         splits.append(
-            samples_to_tensors(
-                samples, source.site.task, modality=source.site.modality, labels=labels, spec=configuration.network
+            open_split_arrays(
+                samples,
+                SplitFormat(
+                    source.site.task,
+                    read_modalities(source.site.modalities),
+                    labels=labels,
+                    spec=configuration.network,
+                ),
+                progress=progress,
             )
         )
     combined_split = splits[0]

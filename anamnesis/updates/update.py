@@ -1,5 +1,6 @@
 """``run_update``: base version + snapshot + configuration -> version. A killed update gives the same result again."""
 
+import logging
 import resource
 import sys
 from collections.abc import Mapping
@@ -9,9 +10,11 @@ from typing import Any
 
 import torch
 
-from anamnesis.methods import Method, TaskContext, build_method, method_class
+from anamnesis.methods import Method, TaskContext, method_class
 from anamnesis.records import (
+    Configuration,
     HeldBack,
+    LearningRateOrigin,
     OperatingPoint,
     Progress,
     RefusedError,
@@ -20,7 +23,6 @@ from anamnesis.records import (
     UpdateCost,
     UpdateRecord,
     Version,
-    digest_bytes,
     digest_hex,
     digest_json,
     encode,
@@ -33,15 +35,27 @@ from anamnesis.registry.update_records import find_update_record, write_update_r
 from anamnesis.registry.versions import read_version, write_version
 from anamnesis.snapshots import Guard, read_snapshot_manifest
 from anamnesis.snapshots.training_selection import choose_training_set
-from anamnesis.storage.store import Store, open_store, read_file
-from anamnesis.training import Checkpoints, RandomStreams, SplitData, TensorSplit, precision_for, train
+from anamnesis.storage.store import Store, open_store
+from anamnesis.training import (
+    DEFAULT_PACE,
+    CheckpointPace,
+    Checkpoints,
+    RandomStreams,
+    RangeTest,
+    SplitData,
+    TensorSplit,
+    find_learning_rate,
+    precision_for,
+    train,
+)
+from anamnesis.training.saved_results import SavedResults
+from anamnesis.training.split_arrays.rows import SelectedRows
 from anamnesis.updates.answers import compute_outputs
 from anamnesis.updates.case_sets import CaseSet
-from anamnesis.updates.loss_curves import publishable_losses
-from anamnesis.updates.model import LoadedModel, VersionDescription, load_model, version_blobs
+from anamnesis.updates.loss_curves import publishable_losses, publishable_rate_losses
+from anamnesis.updates.model import LoadedModel, load_model, start_model, version_parts
 from anamnesis.updates.operating_points import fit_operating_point
 from anamnesis.updates.requests import UpdateRequest
-from anamnesis.updates.site_features import SiteFeatures
 from anamnesis.updates.stored_operating_points import read_operating_points
 from anamnesis.updates.training_sources import (
     TrainingSource,
@@ -50,6 +64,8 @@ from anamnesis.updates.training_sources import (
     read_training_splits,
 )
 from anamnesis.updates.version_chain import versions_of_site
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +88,10 @@ class UpdateRun:
 
 
 def run_update(
-    request: UpdateRequest, snapshot: str, progress: Progress = ignore_progress, checkpoint_seconds: float = 20.0
+    request: UpdateRequest,
+    snapshot: str,
+    progress: Progress = ignore_progress,
+    checkpoint_pace: CheckpointPace = DEFAULT_PACE,
 ) -> UpdateRun:
     """Trains a candidate version on a site's snapshot, or returns the version that an earlier attempt made.
 
@@ -80,7 +99,7 @@ def run_update(
         request: of the update.
         snapshot: digest of the snapshot to learn.
         progress: called per step.
-        checkpoint_seconds: time between checkpoints; a kill loses at most the work since the last one.
+        checkpoint_pace: time between checkpoints; a kill loses at most the work since the last one.
 
     Raises:
         InputError: the base, the task and the configuration do not fit together.
@@ -93,12 +112,14 @@ def run_update(
     new_source = TrainingSource.of(site, snapshot, selection.training_set)
     sources = (*find_earlier_sources(request, store), new_source)
     digest = input_digest(request, sources)
-    checkpoints = Checkpoints(store, f"checkpoints/{digest_hex(digest)}", checkpoint_seconds)
+    checkpoints = Checkpoints(store, f"checkpoints/{digest_hex(digest)}", checkpoint_pace)
     if existing_record := find_update_record(store, digest):
         checkpoints.clear()  # of an attempt that was killed right after it had recorded its result
         point = _learned_point(request, store, existing_record)
         return UpdateRun(existing_record, is_reused=True, held_back=selection.held_back, operating_point=point)
     model = _prepare_model(request, store)
+    for note in model.pretrained.notes if model.pretrained else ():  # none where the registry has the tensors already
+        logger.warning("network.weights: %s", note)
     record, epoch_losses = _train_version(
         request, sources, model=model, digest=digest, store=store, checkpoints=checkpoints, progress=progress
     )
@@ -124,7 +145,7 @@ def input_digest(request: UpdateRequest, sources: tuple[TrainingSource, ...]) ->
             "snapshots": [source.snapshot for source in sources],
             "training_sets": [source.training_set.digest for source in sources],
             "held_out": [source.held_out_digest for source in sources],
-            "configuration": encode(request.configuration),
+            "configuration": encode(request.configuration.identity),
         }
     )
 
@@ -136,7 +157,7 @@ def _site_reference(request: UpdateRequest, snapshot: str) -> SiteRef:
             f"snapshot {snapshot} is of site {manifest.site!r}, but the update is of site {request.site.name!r}; start "
             f"the update with a snapshot of site {request.site.name!r}"
         )
-    return SiteRef(request.site.name, request.store, request.site.task, modality=request.site.modalities[0])
+    return SiteRef(request.site.name, request.store, request.site.task, modalities=request.site.modalities)
 
 
 def _prepare_model(request: UpdateRequest, store: Store) -> LoadedModel:
@@ -156,12 +177,9 @@ def _prepare_model(request: UpdateRequest, store: Store) -> LoadedModel:
     if request.base:
         base = load_model(store, request.base, request.configuration)
     else:
-        base = LoadedModel(
-            build_method(request.configuration),
-            VersionDescription(request.configuration),
-            SiteFeatures(request.configuration.network.channels),
-        )
-    return replace(base, description=base.description.add_experience(request.site.name, task, request.configuration))
+        base = start_model(store, request.configuration)
+    configuration = request.configuration.identity.inherit_learning_rate(base.description.configuration)
+    return replace(base, description=base.description.add_experience(request.site.name, task, configuration))
 
 
 def _train_version(
@@ -173,13 +191,14 @@ def _train_version(
     checkpoints: Checkpoints,
     progress: Progress,
 ) -> tuple[UpdateRecord, tuple[Mapping[str, float], ...]]:
-    configuration, labels = request.configuration, model.description.labels
+    configuration, labels = model.description.configuration, model.description.labels
     precision = precision_for(configuration)
     streams = RandomStreams(configuration.training.seed, f"{request.site.name}/{len(model.description.visits)}")
+    rate_test: RangeTest | None = None
     with precision.deterministic_mode():
         guard = guard_sources(sources)
-        splits = read_training_splits(sources, labels, configuration, guard)
-        data = SplitData(splits, configuration.training, streams, precision)
+        splits = read_training_splits(sources, labels, configuration, guard, progress)
+        data = SplitData(splits, configuration.training, streams, precision, network=configuration.network)
         context = TaskContext(
             task=request.site.task,
             site=request.site.name,
@@ -189,22 +208,30 @@ def _train_version(
             is_returning=bool(versions_of_site(store, request.base, request.site.name)),
             settings=configuration.training,
             streams=streams,
-            read_file=read_file,
+            modalities=model.method.capabilities.read_modalities(request.site.modalities),
         )
+        if configuration.training.learning_rate is None:
+            saved_results = SavedResults(checkpoints, model.method.network)
+            rate_test = find_learning_rate(
+                model.method, replace(context, checkpointed=saved_results), data, precision, progress
+            )
+            configuration = configuration.with_learning_rate(rate_test.chosen_rate if rate_test else None)
+            context = replace(context, settings=configuration.training)
+            model = replace(model, description=replace(model.description, configuration=configuration))
         log = train(model.method, context, data=data, precision=precision, checkpoints=checkpoints, progress=progress)
         model = learn_site_features(model, sources[-1], splits[Split.TRAIN])
     model = replace(model, operating_points=_fit_points(model, sources, guard))
-    blobs = version_blobs(model)
+    parts = version_parts(model)
     version = Version(
         base=request.base or None,
         snapshot=sources[-1].snapshot,
         site=request.site.name,
-        configuration=encode_object(configuration),
-        parts={part: digest_bytes(blob) for part, blob in blobs.items()},
+        configuration=encode_object(configuration.identity),
+        parts=parts.digests,
         training_set=sources[-1].training_set.digest,
     )
-    write_version(store, version, blobs)
-    cost = UpdateCost(round(log.seconds, 3), peak_memory(model.method), sum(map(len, blobs.values())))
+    write_version(store, version, parts.blobs)
+    cost = UpdateCost(round(log.seconds, 3), peak_memory(model.method), sum(map(len, parts.blobs.values())))
     return UpdateRecord(
         input_digest=digest,
         version=version.digest,
@@ -212,7 +239,19 @@ def _train_version(
         cost=cost,
         opened_snapshots=guard.opened_digests,
         epoch_losses=publishable_losses(log.epoch_losses, sources[-1].training_set),
+        learning_rate_losses=publishable_rate_losses(rate_test, sources[-1].training_set),
+        learning_rate_origin=_rate_origin(request, configuration, rate_test),
     ), log.epoch_losses
+
+
+def _rate_origin(
+    request: UpdateRequest, configuration: Configuration, rate_test: RangeTest | None
+) -> LearningRateOrigin | None:
+    if configuration.training.learning_rate is None:
+        return None
+    if request.configuration.training.learning_rate is not None:
+        return LearningRateOrigin.SET
+    return LearningRateOrigin.CHOSEN if rate_test else LearningRateOrigin.KEPT
 
 
 def _learned_point(request: UpdateRequest, store: Store, record: UpdateRecord) -> OperatingPoint | None:
@@ -228,7 +267,7 @@ def _fit_points(model: LoadedModel, sources: tuple[TrainingSource, ...], guard: 
             store = open_store(source.site.store)
             open_samples = partial(held_out.open_samples, store, guard)
             cases = CaseSet(source.site, held_out.digest, held_out.records, open_samples)
-            outputs = compute_outputs(model, cases.read_tensors(model.description).images)
+            outputs = compute_outputs(model, cases.read_tensors(model.description).inputs)
             points[source.site.name] = fit_operating_point(
                 cases,
                 held_out.source,
@@ -245,7 +284,8 @@ def learn_site_features(model: LoadedModel, source: TrainingSource, split: Tenso
     patients = {sample.id: sample.patient for sample in samples if sample.id in source.sample_ids}
     rows = [row for row, sample in enumerate(split.sample_ids) if sample in patients]
     site_patients = [patients[split.sample_ids[row]] for row in rows]
-    return replace(model, site_features=model.site_features.learn(source.site.name, split.images[rows], site_patients))
+    site_images = SelectedRows(split.images, rows)
+    return replace(model, site_features=model.site_features.learn(source.site.name, site_images, site_patients))
 
 
 def peak_memory(method: Method[Any]) -> int:

@@ -21,7 +21,7 @@ def train_backbone(path: Path, epochs: int = 8) -> Path:
         InputError: the images are missing.
     """
     site = read_site(data_folder(), SiteEntry("cifar10", "natural", CLASSES), HeldOut.VALIDATION, SIZE, cap=IMAGES)
-    network = NetworkSettings(size=(SIZE, SIZE), width=WIDTH)
+    network = NetworkSettings(size=(SIZE, SIZE), options={"width": WIDTH, "norm": "group"})
     (learned_method,) = learn((site,), Configuration("finetune", {}, network, TrainingSettings(epochs=epochs)))
     weights = {
         name: tensor for name, tensor in learned_method.method.network.state_dict().items() if "backbone" in name

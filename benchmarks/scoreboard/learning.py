@@ -3,7 +3,7 @@
 import resource
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -12,12 +12,15 @@ from anamnesis.methods import Method, StateDict, TaskContext, build_method
 from anamnesis.records import (
     Configuration,
     Split,
+    WeightsSettings,
     canonical_json,
+    digest_bytes,
     find_class_indices,
     label_space,
 )
 from anamnesis.storage.store import read_file
 from anamnesis.training import RandomStreams, SplitData, TensorSplit, precision_for, train
+from anamnesis.updates.pretrained import read_pretrained_file
 from benchmarks.scoreboard.sites import BenchmarkSite, Cases
 
 
@@ -48,8 +51,7 @@ def learn(sites: tuple[BenchmarkSite, ...], configuration: Configuration) -> Ite
     Raises:
         InputError: unknown method or option, or a loss that is not finite.
     """
-    settings = configuration.training
-    method = build_method(configuration)
+    settings, method = configuration.training, _build_method(configuration)
     precision = precision_for(configuration, "cpu")
     for number, site in enumerate(sites):
         labels = label_space(learned_site.task for learned_site in sites[: number + 1])
@@ -67,7 +69,6 @@ def learn(sites: tuple[BenchmarkSite, ...], configuration: Configuration) -> Ite
             is_returning=False,
             settings=settings,
             streams=RandomStreams(settings.seed, f"{site.name}/0"),
-            read_file=read_file,
         )
         split = _concatenate_splits(training_sites, labels)
         data = SplitData({Split.TRAIN: split}, settings, context.streams, precision)
@@ -85,11 +86,25 @@ def learn(sites: tuple[BenchmarkSite, ...], configuration: Configuration) -> Ite
         )
 
 
+def _build_method(configuration: Configuration) -> Method[Any]:
+    """Returns the method at its start; ``features: file`` of a row is a frozen network with the weights of the file."""
+    options = dict(configuration.options)
+    file = options.pop("file", None)
+    if not isinstance(file, str):
+        return build_method(configuration)
+    del options["features"]
+    weights = WeightsSettings(url=file, sha256=digest_bytes(read_file(file)))
+    network = replace(configuration.network, weights=weights, frozen="all")
+    method = build_method(replace(configuration, options=options, network=network))
+    method.load_pretrained(read_pretrained_file(network).tensors)
+    return method
+
+
 def split_of(site: BenchmarkSite, cases: Cases, labels: tuple[str, ...]) -> TensorSplit:
     """Returns cases of a site as the loop reads them."""
     columns = torch.tensor(find_class_indices(site.task, labels))
     ids = tuple(f"{site.name}-{row}" for row in range(len(cases.labels)))
-    return TensorSplit(cases.images, columns[cases.labels], ids)
+    return TensorSplit.of_images(cases.images, columns[cases.labels], ids)
 
 
 def state_bytes(state: StateDict) -> int:

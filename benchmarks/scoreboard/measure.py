@@ -14,11 +14,12 @@ from anamnesis.evaluation.saliency import (
     pointing_game,
     same_class_iou,
 )
-from anamnesis.evaluation.saliency.faithfulness import ADVANTAGE
 from anamnesis.methods import PredictionRequest
 from anamnesis.methods.classification import restrict_logits
 from anamnesis.records import find_class_indices
+from anamnesis.records.metric_names import DELETION_ADVANTAGE
 from anamnesis.training import TensorSplit
+from anamnesis.training.split_arrays.rows import batches_of
 from benchmarks.scoreboard.learning import LearnedMethod, split_of
 from benchmarks.scoreboard.sites import BenchmarkSite
 
@@ -60,7 +61,7 @@ def predict_held_out(learned_method: LearnedMethod, site: BenchmarkSite) -> Held
     split = split_of(site, held_out, learned_method.labels)
     columns = find_class_indices(site.task, learned_method.labels)
     chunks = []
-    for images in torch.split(split.images, BATCH):
+    for images in batches_of(split.images, BATCH):
         logits = learned_method.method.predict(images.float(), PredictionRequest()).logits
         task_logits = learned_method.method.predict(images.float(), PredictionRequest(columns)).logits
         assert logits is not None
@@ -68,8 +69,8 @@ def predict_held_out(learned_method: LearnedMethod, site: BenchmarkSite) -> Held
         chunks.append(torch.stack([logits.argmax(1), restrict_logits(task_logits, columns).argmax(1)]))
     class_predictions, task_predictions = torch.cat(chunks, dim=1)
     return HeldOutPredictions(
-        class_right=class_predictions == split.targets,
-        task_right=task_predictions == split.targets,
+        class_right=class_predictions == split.classes,
+        task_right=task_predictions == split.classes,
         site_right=torch.isin(class_predictions, torch.tensor(columns)),
         groups=held_out.groups,
     )
@@ -78,7 +79,7 @@ def predict_held_out(learned_method: LearnedMethod, site: BenchmarkSite) -> Held
 def learned_maps(learned_method: LearnedMethod, site: BenchmarkSite) -> Tensor | None:
     """Returns the maps [n, h, w] of the true class on the site's probes, in what learns; none where nothing learns."""
     split, columns = _probes(learned_method, site)
-    maps = explain_classes(learned_method.method, split.images.float(), split.targets, columns)
+    maps = explain_classes(learned_method.method, split.images[:].float(), split.classes, columns)
     return maps.learned if maps else None
 
 
@@ -88,7 +89,7 @@ def measure_faithfulness(learned_method: LearnedMethod, site: BenchmarkSite) -> 
     Empty where the method has no maps; ``Low`` and ``High`` are the 95 % interval of the advantage, over patients.
     """
     split, columns = _probes(learned_method, site)
-    images = split.images.float()
+    images = split.images[:].float()
 
     def answer(frames: Tensor) -> Tensor:
         logits = learned_method.method.predict(frames, PredictionRequest(columns)).logits
@@ -101,7 +102,7 @@ def measure_faithfulness(learned_method: LearnedMethod, site: BenchmarkSite) -> 
         return {}
     patients = [str(group) for group in site.held_out.groups[:PROBE_IMAGES].tolist()]
     metrics = faithfulness(answer, images, answers, maps=maps.whole, patients=patients)
-    advantage = metrics[ADVANTAGE]
+    advantage = metrics[DELETION_ADVANTAGE]
     ends = {} if advantage.low is None or advantage.high is None else {"Low": advantage.low, "High": advantage.high}
     return {name: float(value) for name, value in ({name: m.value for name, m in metrics.items()} | ends).items()}
 
@@ -109,7 +110,8 @@ def measure_faithfulness(learned_method: LearnedMethod, site: BenchmarkSite) -> 
 def _probes(learned_method: LearnedMethod, site: BenchmarkSite) -> tuple[TensorSplit, tuple[int, ...]]:
     """Returns the first held-out images of a site, and the columns of its classes."""
     split = split_of(site, site.held_out, learned_method.labels)
-    probes = TensorSplit(split.images[:PROBE_IMAGES], split.targets[:PROBE_IMAGES], split.sample_ids[:PROBE_IMAGES])
+    rows = slice(PROBE_IMAGES)
+    probes = TensorSplit.of_images(split.images[rows], split.classes[rows], split.sample_ids[rows])
     return probes, find_class_indices(site.task, learned_method.labels)
 
 

@@ -37,7 +37,9 @@ def run_setting(setting: RunSetting, folder: Path | None = None) -> RunResult:
     sites = load_sequence(
         setting.sequence, setting.order, images=QUICK_IMAGES if setting.quick else 0, size=size, folder=folder
     )
-    network = NetworkSettings(size=(size, size), width=QUICK_WIDTH if setting.quick else WIDTH)
+    network = NetworkSettings(
+        size=(size, size), options={"width": QUICK_WIDTH if setting.quick else WIDTH, "norm": "group"}
+    )
     settings = TrainingSettings(epochs=setting.epochs, learning_rate=setting.learning_rate, seed=setting.seed)
     rows: list[tuple[LearnedMethod, dict[str, HeldOutPredictions]]] = []
     own_maps: dict[str, Tensor] = {}

@@ -25,7 +25,7 @@ def train(method: str, request: str, *, snapshot: str, test_set: str, model: Any
     Raises:
         InputError: the request names another method.
     """
-    with report_step(f"train_{method}") as step_reporter:
+    with report_step(f"train_{method}", request) as step_reporter:
         from anamnesis import steps
 
         update_request = read_request(request)

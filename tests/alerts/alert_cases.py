@@ -65,7 +65,7 @@ CASES = (
         {f'task_score_ratio{{{_T},evaluation_set="recent"}}': "0.7", f"task_recent_floor_ratio{{{_T}}}": "0.78"},
         quiet={f'task_score_ratio{{{_T},evaluation_set="recent"}}': "0.78"},
         labels=TASK,
-        summary="wards/chest scores below the floor on recent cases of site ulm",
+        summary="wards/chest scores beyond its limit on recent cases of site ulm",
     ),
     AlertCase(
         "AnamnesisTaskBelowFloor",
@@ -75,7 +75,7 @@ CASES = (
             f'task_score_ratio{{{_T},evaluation_set="recent"}}': "0.5",
         },
         labels=TASK,
-        summary="wards/chest is below its floor for task lungs of site ulm",
+        summary="wards/chest is beyond its limit for task lungs of site ulm",
     ),
     AlertCase(
         "AnamnesisScoreMoved",
@@ -118,9 +118,13 @@ CASES = (
     ),
     AlertCase(
         "AnamnesisModelStalled",
-        {f'model_site_state{{{_MS},state="OutsideChangePlan"}}': "1"},
+        {
+            f'model_site_state{{{_MS},state="OutsideChangePlan"}}': "1",
+            f'{_REASON}type="Stalled",reason="OutsideChangePlan"}}': "1",
+        },
         quiet={
             f'model_site_state{{{_MS},state="OutsideChangePlan"}}': "_",
+            f'{_REASON}type="Stalled",reason="OutsideChangePlan"}}': "_",
             f'model_site_state{{{_MS},state="Failed"}}': "1",
             f'{_REASON}type="Stalled",reason="Failed"}}': "1",
         },
@@ -133,6 +137,21 @@ CASES = (
         quiet={f"model_update_failures{{{_MS}}}": "0"},
         labels=MODEL_SITE,
         summary="Updates of wards/chest from site ulm fail",
+        at=3,
+        pending=0,
+    ),
+    AlertCase(
+        "AnamnesisStepNotStarted",
+        {f'{_REASON}type="Stalled",reason="StepNotStarted"}}': "1"},
+        quiet={
+            f'{_REASON}type="Stalled",reason="StepNotStarted"}}': "_",
+            f'{_REASON}type="Stalled",reason="NothingToDo"}}': "1",
+            f'model_site_state{{{_MS},state="Updating"}}': "1",
+        },
+        labels=MODEL,
+        summary="A step of wards/chest does not start",
+        at=3,
+        pending=0,
     ),
     AlertCase(
         "AnamnesisUpdateStuck",
@@ -164,8 +183,8 @@ CASES = (
     ),
     AlertCase(
         "AnamnesisSiteUnreadable",
-        {f"site_readable{{{_S}}}": "0"},
-        quiet={f"site_readable{{{_S}}}": "1"},
+        {f"site_ready{{{_S}}}": "0"},
+        quiet={f"site_ready{{{_S}}}": "1"},
         labels=SITE,
         summary="The operator cannot read the source of site wards/ulm",
         at=20,

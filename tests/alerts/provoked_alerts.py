@@ -184,7 +184,7 @@ def site_with_quarantined_files(files: int, total: int, limit: str) -> Documents
 
 
 def site_with_readable_condition(status: str, reason: str) -> Documents:
-    return lambda names: site(conditions=[condition(condition_types.READABLE, status, reason)])(names)
+    return lambda names: site(conditions=[condition(condition_types.READY, status, reason)])(names)
 
 
 HOURS, MINUTES = timedelta(hours=1), timedelta(minutes=1)
@@ -275,6 +275,13 @@ PROVOKED_ALERTS = (
         other_limit=model_with_ended_updates("NoChange", "RunFailed"),
         labels=MODEL_SITE,
         value="2 of",
+    ),
+    ProvokedAlert(
+        "AnamnesisStepNotStarted",
+        model_with_condition(condition_types.STALLED, "True", "StepNotStarted"),
+        within_limit=model_with_condition(condition_types.STALLED, "False", reasons.NOTHING_TO_DO),
+        other_limit=model_with_condition(condition_types.PROGRESSING, "True", "Running"),
+        labels=MODEL,
     ),
     ProvokedAlert(
         "AnamnesisUpdateStuck",

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ FILES = tuple(sorted(set(FOLDER.glob("*.yaml")) - {TUNING}))
 Rule = dict[str, Any]
 
 
+@cache
 def rules() -> dict[str, Rule]:
-    """Every alert by its name."""
+    """Every alert by its name; only read them."""
     groups = [group for file in FILES for group in yaml.safe_load(file.read_text())["groups"]]
     return {rule["alert"]: rule for group in groups for rule in group["rules"]}
 

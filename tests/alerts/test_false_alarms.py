@@ -33,19 +33,35 @@ class Situation:
 SITUATIONS = {
     "a model names a Site that is not there": Situation(
         "AnamnesisModelStalled",
-        {_UNREADABLE: "1"},
+        {_UNREADABLE: "1", f'model_condition_reason{{{_M},type="Stalled",reason="Unreadable"}}': "1"},
         fires=True,
-        labels={**MODEL, "reason": "SiteMissing"},
-        summary="wards/chest is stalled and needs a person: SiteMissing",
+        labels={**MODEL, "reason": "Unreadable"},
+        summary="wards/chest is stalled and needs a person: Unreadable",
     ),
     "a Site is there and cannot be read: it has its own alert": Situation(
-        "AnamnesisModelStalled", {_UNREADABLE: "1", _SITE_THERE: "60"}, False
+        "AnamnesisModelStalled",
+        {
+            _UNREADABLE: "1",
+            _SITE_THERE: "60",
+            f'model_condition_reason{{{_M},type="Stalled",reason="Unreadable"}}': "1",
+        },
+        False,
     ),
     "a site is outside the change plan while another failed": Situation(
         "AnamnesisModelStalled",
         {
             f'model_condition_reason{{{_M},type="Stalled",reason="Failed"}}': "1",
             f'model_site_state{{{_MS},state="OutsideChangePlan"}}': "1",
+        },
+        fires=True,
+        labels={**MODEL, "reason": "Failed"},
+        summary="wards/chest is stalled and needs a person: Failed",
+    ),
+    "one site waits for a node while the update of another one failed": Situation(
+        "AnamnesisStepNotStarted",
+        {
+            f'model_condition_reason{{{_M},type="Stalled",reason="Failed"}}': "1",
+            f'model_site_state{{{_MS},state="StepNotStarted"}}': "1",
         },
         True,
     ),

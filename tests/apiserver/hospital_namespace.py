@@ -60,7 +60,7 @@ class HospitalNamespace:
 
     def model(self, approval: str, changes: Mapping[str, Any] = NOTHING) -> Json:
         changed = {
-            "network": {"input": {"size": [16, 16]}, "width": 8},
+            "network": {"input": {"size": [16, 16]}, "options": {"width": 8}},
             "training": {"epochs": 2, "batchSize": 8, "learningRate": "0.005"},
             "trigger": {"quietPeriod": "1s", "minimumNewPatients": 0},
             "gate": OPEN_GATE | {"approval": approval},
@@ -150,8 +150,7 @@ class HospitalNamespace:
 
     def decided_states(self) -> list[str]:
         """The state of each update, in the order of their making."""
-        conditions = [update.get("status", {}).get("conditions", []) for update in self.updates()]
-        return [next((c["reason"] for c in entries if c["type"] == "Decided"), "") for entries in conditions]
+        return list(map(decided_state, self.updates()))
 
     def runs(self) -> list[RunRecord]:
         """The records of all runs that the local back end has begun, oldest first."""
@@ -173,6 +172,12 @@ class HospitalNamespace:
         except AssertionError:
             logs = "\n".join(path.read_text()[-3000:] for path in self.state_folder.glob("*.log"))
             raise AssertionError(f"{states}: {self.states()} {self.status().get('conditions')}\n{logs}") from None
+
+
+def decided_state(update: Json) -> str:
+    """The state of an update as its condition has it; empty where it has none yet."""
+    conditions = update.get("status", {}).get("conditions", [])
+    return next((condition["reason"] for condition in conditions if condition["type"] == "Decided"), "")
 
 
 @dataclass(frozen=True)

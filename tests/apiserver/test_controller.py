@@ -85,11 +85,11 @@ def test_a_graceful_stop_ends_the_work_that_runs_and_gives_the_lease_back(
 ) -> None:
     operator = start(seconds=3.0, worker_count=1)
     eventually(operator.is_leader)
-    documents = [create_resource(cluster, namespace, site(name)) for name in ("ulm", "bonn")]
-    eventually(lambda: '"begins"' in operator.log.read_text())
+    documents = [create_resource(cluster, namespace, site(name)) for name in ("ulm", "bonn", "jena")]
+    eventually(lambda: operator.log.read_text().count('"begins"') == 2)  # the worker for all, and that of Sites
     operator.process.send_signal(signal.SIGTERM)
     assert operator.process.wait(15) == 0
-    assert sorted(last_reconciled_by(cluster, namespace, document) for document in documents) == ["", "one"]
+    assert sorted(last_reconciled_by(cluster, namespace, document) for document in documents) == ["", "one", "one"]
     assert read_lease_spec(cluster, namespace)["holderIdentity"] == ""
 
 

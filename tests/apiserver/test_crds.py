@@ -16,6 +16,7 @@ from builders.valid_resources import (
 )
 
 from anamnesis.operator.api.load_files import KINDS
+from anamnesis.operator.api.resource_definitions import RESOURCE_DEFINITIONS
 
 
 def test_the_server_serves_every_kind(cluster: ApiServer) -> None:
@@ -28,6 +29,13 @@ def test_the_server_serves_every_kind(cluster: ApiServer) -> None:
         ["sites", "anamnesis.dev/v1alpha1"],
         ["updateapprovals", "approval"],
     ]
+
+
+def test_the_server_keeps_the_definitions_as_they_are(cluster: ApiServer) -> None:
+    """Else kubectl and Helm, which apply the same definition, conflict."""
+    for item in RESOURCE_DEFINITIONS:
+        path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{item.plural}.anamnesis.dev"
+        assert cluster.request("GET", path)["spec"]["versions"] == item.to_manifest()["spec"]["versions"]
 
 
 @pytest.mark.parametrize("kind", VALID_RESOURCES)

@@ -53,7 +53,7 @@ def hospital_and_operator(
         next((tmp_path / "source" / name).iterdir()).joinpath(BROKEN).write_bytes(b"Lindqvist^Astrid, not an image")
     changes = {
         "method": {"name": "EWCPrototype"},
-        "network": {"input": {"size": [64, 64]}, "width": 8},
+        "network": {"input": {"size": [64, 64]}, "options": {"width": 8}},
         "training": {"epochs": 1, "batchSize": 8},
         "registry": {"url": (tmp_path / "registry").as_uri()},
     }

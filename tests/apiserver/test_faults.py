@@ -92,7 +92,6 @@ def test_a_model_is_deleted_in_the_middle_and_again_at_the_end(
 
 
 def recreate_model(hospital: HospitalNamespace) -> None:
-    """Deletes the model, plays the garbage collector, which is not here, and applies the model again."""
+    """Deletes the model, and applies it again at once."""
     hospital.kubectl("delete", "continualmodel", "chest", "--timeout=30s")
-    hospital.kubectl("delete", "modelupdates", "--all")
     hospital.apply(changes=LONG_TRAINING)

@@ -13,7 +13,7 @@ from builders.s3_server import S3Server
 from builders.waiting import eventually
 from fakes.pipelines_server import PipelinesServer
 
-from anamnesis.operator.api.condition_types import BACKEND_REACHABLE, READABLE, READY
+from anamnesis.operator.api.condition_types import BACKEND_REACHABLE, READY
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # a machine may have much else to do
 
@@ -108,11 +108,11 @@ def test_the_bucket_is_gone_while_a_run_lives(
             eventually(lambda: bool(pods.live_runs()))
             bucket.stop()
             eventually(lambda: hospital.condition(READY) == "False RegistryUnreachable")
-            eventually(lambda: hospital.condition(READABLE, "sites", "north") == DOWN)
+            eventually(lambda: hospital.condition(READY, "sites", "north") == DOWN)
             bucket.start()
             finish_update(hospital, pods, "north")
             assert hospital.condition(READY) == "True ChampionInUse"
-            eventually(lambda: hospital.condition(READABLE, "sites", "north") == "True Readable")
+            eventually(lambda: hospital.condition(READY, "sites", "north") == "True Readable")
             assert_end_state(hospital, pods, expected_end_state.first_updates(1))
         finally:
             hospital.stop_operators()
@@ -142,13 +142,13 @@ def test_a_secret_vanishes(hospital: HospitalNamespace, pods: FakePipelinePods, 
     start_update(hospital, pods)
     eventually(lambda: bool(pods.live_runs()))
     hospital.kubectl("delete", "secret", "bucket")
-    eventually(lambda: hospital.condition(READY) == "False InvalidSpec")
-    eventually(lambda: hospital.condition(READABLE, "sites", "north") == "False SecretMissing")
+    eventually(lambda: hospital.condition(READY) == "False SecretMissing")
+    eventually(lambda: hospital.condition(READY, "sites", "north") == "False SecretMissing")
     pods.finish_runs()
     hospital.apply(changes=pods.spec_changes)
     hospital.wait_for_states(north="Learned")
     assert hospital.condition(READY) == "True ChampionInUse"
-    assert hospital.condition(READABLE, "sites", "north") == "True Readable"
+    assert hospital.condition(READY, "sites", "north") == "True Readable"
     assert_end_state(hospital, pods, expected_end_state.first_updates(1))
 
 

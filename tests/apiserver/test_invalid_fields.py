@@ -17,8 +17,9 @@ from anamnesis.operator.api.candidate_report import CandidateReport
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.controllers.continualmodel.reports import report_config_map
 from anamnesis.operator.controllers.dispatch import ReconcileOptions, create_reconciler
+from anamnesis.operator.runtime.api_access import load_access
 from anamnesis.operator.runtime.kube_cluster import KubeCluster
-from anamnesis.operator.runtime.kubernetes_api import KubernetesApi, load_configuration
+from anamnesis.operator.runtime.kubernetes_api import KubernetesApi
 from anamnesis.operator.runtime.reconcile_key import Reconcile, ReconcileKey
 from anamnesis.records import UnreachableError
 
@@ -28,7 +29,7 @@ NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 @pytest.fixture
 def kube(cluster: ApiServer, namespace: str) -> KubeCluster:
     kubeconfig = create_operator_account(cluster, namespace)
-    return KubeCluster(KubernetesApi(load_configuration({}, str(kubeconfig))), "test", lambda: NOON)
+    return KubeCluster(KubernetesApi(load_access({}, str(kubeconfig))), "test", lambda: NOON)
 
 
 @pytest.fixture

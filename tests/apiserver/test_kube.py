@@ -15,14 +15,16 @@ from builders.api_server import ApiServer
 from builders.resource_documents import REQUEST
 
 from anamnesis.operator.api import ContinualModel, Site, UpdateApproval
+from anamnesis.operator.api.admission import ApprovalPolicy
 from anamnesis.operator.api.api_model import Metadata, Resource
 from anamnesis.operator.api.conditions import Condition, merge_conditions
 from anamnesis.operator.api.config_map import ConfigMap
 from anamnesis.operator.api.status import SiteStatus
 from anamnesis.operator.api.update import ModelUpdate, ModelUpdateSpec
+from anamnesis.operator.runtime.api_access import load_access
 from anamnesis.operator.runtime.cache import Cache
 from anamnesis.operator.runtime.kube_cluster import KubeCluster
-from anamnesis.operator.runtime.kubernetes_api import KubernetesApi, load_configuration
+from anamnesis.operator.runtime.kubernetes_api import KubernetesApi
 from anamnesis.operator.runtime.leader_election import LeaderElection
 from anamnesis.operator.runtime.options import LeaseTimes
 from anamnesis.operator.runtime.watchdog import Watchdog
@@ -41,7 +43,7 @@ def operator_kubeconfig(cluster: ApiServer, namespace: str) -> Path:
 
 @pytest.fixture
 def kube(operator_kubeconfig: Path) -> KubeCluster:
-    return KubeCluster(KubernetesApi(load_configuration({}, str(operator_kubeconfig))), "test", lambda: NOON)
+    return KubeCluster(KubernetesApi(load_access({}, str(operator_kubeconfig))), "test", lambda: NOON)
 
 
 @pytest.fixture
@@ -65,7 +67,7 @@ def update(namespace: str, name: str = "chest-0123456789", model_name: str = "ch
 
 
 def readable(reason: str, status: str, before: SiteStatus | None = None) -> SiteStatus:
-    condition = Condition(type="Readable", status=status, reason=reason, message="why")
+    condition = Condition(type="Ready", status=status, reason=reason, message="why")
     return SiteStatus(conditions=merge_conditions(before.conditions if before else (), (condition,), 1, NOON))
 
 
@@ -132,7 +134,7 @@ def test_nothing_happens_to_what_is_gone_nor_to_another_of_its_name(
     before = read_resource(cluster, namespace, site("guangzhou"))
     for resource in (missing_site, replaced_site):
         kube.put_status(resource, readable("Listed", "True"))
-        kube.set_finalizers(resource, ("anamnesis.dev/run",))
+        kube.remove_finalizers(resource)
         kube._api.delete(f"{GROUP}/namespaces/{namespace}/modelupdates/gone", MISSING_METADATA.uid)
     assert read_resource(cluster, namespace, site("guangzhou")) == before
     assert events(cluster, namespace) == []
@@ -141,15 +143,18 @@ def test_nothing_happens_to_what_is_gone_nor_to_another_of_its_name(
     assert kube.get(ModelUpdate, namespace, child.metadata.name) == child
 
 
-def test_our_finalizers_come_and_go_and_others_stay(kube: KubeCluster, namespace: str) -> None:
-    child = kube.create(update(namespace))
-    kube.set_finalizers(child, ("anamnesis.dev/run",))
-    kube.delete(child)
-    deleted_update = not_none(kube.get(ModelUpdate, namespace, child.metadata.name))
-    assert deleted_update.metadata.finalizers == ("other.io/x", "anamnesis.dev/run")
-    assert deleted_update.metadata.deletion_timestamp
-    kube.set_finalizers(child, ())
-    assert not_none(kube.get(ModelUpdate, namespace, child.metadata.name)).metadata.finalizers == ("other.io/x",)
+def test_our_old_finalizers_are_removed_and_others_stay(cluster: ApiServer, kube: KubeCluster, namespace: str) -> None:
+    finalizers = ["other.io/x", "anamnesis.dev/runs"]
+    create_resource(cluster, namespace, model("chest", "guangzhou", finalizers=finalizers))
+    chest = not_none(kube.get(ContinualModel, namespace, "chest"))
+    cluster.request("DELETE", f"/apis/anamnesis.dev/v1alpha1/namespaces/{namespace}/continualmodels/chest")
+    deleted_model = not_none(kube.get(ContinualModel, namespace, "chest"))
+    assert (list(deleted_model.metadata.finalizers), bool(deleted_model.metadata.deletion_timestamp)) == (
+        finalizers,
+        True,
+    )
+    kube.remove_finalizers(chest)
+    assert not_none(kube.get(ContinualModel, namespace, "chest")).metadata.finalizers == ("other.io/x",)
 
 
 def test_a_secret_is_read_as_text_by_name_only(cluster: ApiServer, kube: KubeCluster, namespace: str) -> None:
@@ -169,13 +174,11 @@ def test_a_secret_is_read_as_text_by_name_only(cluster: ApiServer, kube: KubeClu
 def test_approvals_are_guarded_while_the_policy_is_installed(
     cluster: ApiServer, operator_kubeconfig: Path, kube: KubeCluster
 ) -> None:
-    since = kube.approval_policy_in_force_since()
+    since = kube.approval_policy().in_force_since
     assert since is not None
     assert since <= datetime.now(UTC)
-    stranger = KubeCluster(
-        KubernetesApi(load_configuration({}, str(cluster.kubeconfig("viewer")))), "test", lambda: NOON
-    )
-    assert stranger.approval_policy_in_force_since() is None
+    stranger = KubeCluster(KubernetesApi(load_access({}, str(cluster.kubeconfig("viewer")))), "test", lambda: NOON)
+    assert stranger.approval_policy() == ApprovalPolicy(is_readable=False)
 
 
 def test_a_refusal_says_why_and_an_invalid_field_is_named_without_its_value(
@@ -193,9 +196,9 @@ def test_a_refusal_says_why_and_an_invalid_field_is_named_without_its_value(
 def test_no_answer_is_told_at_once_and_as_such(cluster: ApiServer, namespace: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"https://127.0.0.1:{silent.getsockname()[1]}"
-        client_configuration = load_configuration({}, str(cluster.kubeconfig(server=address)))
+        access = load_access({}, str(cluster.kubeconfig(server=address)))
         kube, begin = (
-            KubeCluster(KubernetesApi(client_configuration, timeout=0.3), "test", lambda: NOON),
+            KubeCluster(KubernetesApi(access, timeout=0.3), "test", lambda: NOON),
             time.monotonic(),
         )
         with pytest.raises(UnreachableError, match=r"GET .*/sites/a: the API server does not answer"):
@@ -208,13 +211,13 @@ def test_no_answer_is_told_at_once_and_as_such(cluster: ApiServer, namespace: st
 class RightsRecorder(KubernetesApi):
     """Remembers what right each request needs."""
 
-    def __init__(self, client_configuration: Any, rights: set[tuple[str, str, str]]) -> None:
-        super().__init__(client_configuration)
+    def __init__(self, access: Any, rights: set[tuple[str, str, str]]) -> None:
+        super().__init__(access)
         self._rights = rights
 
-    def request(self, method: str, path: str, **parameters: Any) -> Any:
+    def request(self, method: str, path: str, *arguments: Any, **options: Any) -> Any:
         self._rights.add(required_right(method, path))
-        return super().request(method, path, **parameters)
+        return super().request(method, path, *arguments, **options)
 
 
 def required_right(method: str, path: str) -> tuple[str, str, str]:
@@ -230,7 +233,7 @@ def test_the_roles_allow_what_is_done_and_nothing_else(
     cluster: ApiServer, operator_kubeconfig: Path, namespace: str, kube: KubeCluster, created_site: Site
 ) -> None:
     rights: set[tuple[str, str, str]] = set()
-    api = RightsRecorder(load_configuration({}, str(operator_kubeconfig)), rights)
+    api = RightsRecorder(load_access({}, str(operator_kubeconfig)), rights)
     use_every_right(cluster, api, KubeCluster(api, "test", lambda: NOON), namespace)
     kinds = ("continualmodels", "modelupdates", "sites", "updateapprovals")
     watched = {("anamnesis.dev", kind, verb) for kind in kinds for verb in ("list", "watch")}
@@ -248,7 +251,7 @@ def test_the_roles_allow_what_is_done_and_nothing_else(
 
 def use_every_right(cluster: ApiServer, api: KubernetesApi, kube: KubeCluster, namespace: str) -> None:
     """Does once all that the operator ever does."""
-    create_resource(cluster, namespace, model("chest", "guangzhou"))
+    create_resource(cluster, namespace, model("chest", "guangzhou", finalizers=["anamnesis.dev/runs"]))
     approval = {"model": "chest", "version": "sha256:" + "b" * 64, "decision": "RollBack", "reason": "worse"}
     head = {"apiVersion": "anamnesis.dev/v1alpha1", "kind": "UpdateApproval", "metadata": {"name": "back"}}
     create_resource(cluster, namespace, head | {"spec": {**approval, "approver": "admin"}})
@@ -259,13 +262,13 @@ def use_every_right(cluster: ApiServer, api: KubernetesApi, kube: KubeCluster, n
         assert kube.get(kind, namespace, resource.metadata.name) == resource
         before = resource.status  # type: ignore[attr-defined]
         kube.put_status(resource, before.model_copy(update={"observed_generation": 1}))
-        if kind in (ContinualModel, ModelUpdate):
-            kube.set_finalizers(resource, ("anamnesis.dev/run",))
+        if kind is ContinualModel:
+            kube.remove_finalizers(resource)
     kube.record_event(child, "Normal", "Tried", "once")
     kube.create_config_map(ConfigMap("report", namespace, {}, {"report.json": "{}"}), owner=child)
     kube.delete(child)
     kube.read_secret(namespace, "none")
-    assert kube.approval_policy_in_force_since()
+    assert kube.approval_policy().in_force_since
     watchdog = Watchdog(
         api, Cache(), WorkQueue(), namespaces=(namespace,), silence_limit=1, report_alive=lambda kind: None
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from apiserver.hospital_namespace import HospitalNamespace
+from apiserver.hospital_namespace import HospitalNamespace, decided_state
 from builders.waiting import eventually
 
 from anamnesis.operator.api.config_map import report_name
@@ -77,7 +77,7 @@ def test_a_request_is_answered_after_the_model_was_deleted_and_applied_again(
         return int(json.loads(result.out)["counter"])
 
     def has_update(counter: int, *states: str) -> bool:
-        update_states = zip(hospital.updates(), hospital.decided_states(), strict=True)
+        update_states = [(update, decided_state(update)) for update in hospital.updates()]
         return any(update["spec"]["counter"] == counter and state in states for update, state in update_states)
 
     hospital.apply(sites=("north",), changes={"sites": [{"name": "north"}]})

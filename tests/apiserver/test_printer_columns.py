@@ -81,15 +81,15 @@ def test_models(cluster: ApiServer, namespace: str, put: Put) -> None:
 
 def test_sites(cluster: ApiServer, namespace: str, put: Put) -> None:
     source = {"fingerprint": DIGEST, "files": 12034, "patients": 4711, "lastChangeTime": "2020-01-01T00:00:00Z"}
-    put(VALID_RESOURCES["Site"], "guangzhou", condition("Readable", "True", "Readable", "12034 files"), source=source)
+    put(VALID_RESOURCES["Site"], "guangzhou", condition("Ready", "True", "Readable", "12034 files"), source=source)
     refused = "https://pacs.hospital.example: 401; check the Secret pacs"
     put(
         sample("dicomweb", "Site"),
         "verona",
-        *(condition("Readable", "False", "Refused", refused), condition("Stalled", "True", "Refused", refused)),
+        *(condition("Ready", "False", "Refused", refused), condition("Stalled", "True", "Refused", refused)),
     )
     head, guangzhou, verona = cells(cluster, namespace, "sites")
-    assert head == ["NAME", "READABLE", "SOURCE", "TASK", "FILES", "PATIENTS", "CHANGED", "PROBLEM"]
+    assert head == ["NAME", "READY", "SOURCE", "TASK", "FILES", "PATIENTS", "CHANGED", "PROBLEM"]
     assert guangzhou[:6] + guangzhou[7:] == ["guangzhou", "True", "S3", "pneumonia", "12034", "4711", ""]
     assert re.fullmatch(r"\d+y(\d+d)?", guangzhou[6])
     assert verona == ["verona", "False", "DICOMweb", "haemorrhage", "", "", "", refused]

@@ -15,7 +15,7 @@ from anamnesis.operator.addresses import RUN_KEY_VARIABLE
 from anamnesis.operator.api.condition_types import UNVERIFIED_PROMOTION
 from anamnesis.records import EntryKind, SignerRole
 from anamnesis.registry import Log
-from anamnesis.registry.log import dump_entry, entry_key
+from anamnesis.registry.log_entries import dump_entry, entry_key
 from anamnesis.registry.signing import make_signer, new_private_key
 from anamnesis.storage import open_store
 

@@ -43,7 +43,7 @@ def plant_secrets(server: ApiServer, namespace: str) -> None:
     secret = {"metadata": {"name": "minio"}, "stringData": {"AWS_SECRET_ACCESS_KEY": "s3cr3t-of-minio"}}
     server.request("POST", f"{core}/secrets", secret)
     applied = {"kubectl.kubernetes.io/last-applied-configuration": '{"note": "MUELLER^ANNA"}', "note": "MUELLER^ANNA"}
-    source = {"type": "DICOMweb", "dicomweb": {"url": "https://pacs.example/dicom-web?token=eyJtoken"}}
+    source = {"type": "DICOMweb", "dicomweb": {"url": "https://pacs.example/dicom-web"}}
     labels = {"owner": "hunter2", "anamnesis.dev/model": "chest"}
     table = {"from": "Manifest", "manifest": "s3://bucket/labels.csv?X-Amz-Signature=1"}
     spec = {**SITE, "source": source, "labels": table}
@@ -83,7 +83,7 @@ def test_nothing_secret_and_nobody_s_name_gets_out(bundle: dict[str, bytes]) -> 
 def test_what_helps_is_in_it(bundle: dict[str, bytes], namespace: str) -> None:
     sites = json.loads(bundle["resources/sites.json"])
     pacs = next(site for site in sites if site["metadata"]["name"] == "pacs")
-    assert pacs["spec"]["source"]["dicomweb"]["url"] == "https://pacs.example/dicom-web?***"
+    assert pacs["spec"]["source"]["dicomweb"]["url"] == "https://pacs.example/dicom-web"
     assert pacs["metadata"]["labels"] == {"anamnesis.dev/model": "chest"}
     models = json.loads(bundle["resources/continualmodels.json"])
     assert (models[0]["spec"]["gate"]["floor"], models[0]["status"]["update"]) == (MODEL["gate"]["floor"], UPDATE)
@@ -154,6 +154,7 @@ def test_the_operator_s_pods_are_told_without_their_environment(
     core = f"/api/v1/namespaces/{namespace}"
     cluster.request("POST", f"{core}/serviceaccounts", {"metadata": {"name": "default"}})
     container = {"name": "operator", "image": "operator:1", "env": [{"name": "KEY", "value": "hunter2"}]}
+    container |= {"args": ["operator", "--lease-name=cardiology"]}
     pod = {"name": "operator-0", "labels": {"app.kubernetes.io/name": "anamnesis-operator"}}
     created_pod = cluster.request("POST", f"{core}/pods", {"metadata": pod, "spec": {"containers": [container]}})
     container_status = {"name": "operator", "image": "operator:1", "imageID": "", "ready": False, "restartCount": 0}
@@ -164,4 +165,4 @@ def test_the_operator_s_pods_are_told_without_their_environment(
     assert json.loads(bundle_files["operator/pods.json"])[0]["containers"][0]["image"] == "operator:1"
     assert b"hunter2" not in b"".join(bundle_files.values())
     assert bundle_files["operator/logs.txt"].startswith(b"=== operator-0\n")
-    assert result.out.splitlines()[1].startswith("  missing: operator/lease.json: no leases anamnesis-operator")
+    assert result.out.splitlines()[1].startswith("  missing: operator/lease.json: no leases cardiology")

@@ -28,7 +28,7 @@ def store_and_read(server: ApiServer, request: UpdateRequest) -> UpdateRequest:
     return ModelUpdate.model_validate(stored_update).spec.request
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(request=UPDATE_REQUESTS)
 def test_a_stored_request_keeps_its_canonical_bytes(cluster: ApiServer, request: UpdateRequest) -> None:
     stored_request = store_and_read(cluster, request)

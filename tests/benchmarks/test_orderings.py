@@ -3,7 +3,7 @@ import pytest
 from benchmarks.scoreboard.orderings import ORDERINGS, REAL_SEQUENCE, OrderingCheck, check_sequence
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.slow
 def test_the_claimed_orderings_hold_on_phantoms():
     results = check_sequence("phantom")
     assert len(results) == len(ORDERINGS)

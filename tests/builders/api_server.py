@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ class ApiServer:
 
     def stop(self) -> None:
         """Stops both processes and deletes all data."""
-        for name in ("kube-apiserver", "etcd"):
+        for name in ("kube-controller-manager", "kube-apiserver", "etcd"):
             self.kill(name)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -86,13 +86,21 @@ class ApiServer:
         Raises:
             urllib.error.HTTPError: the server refuses the request; the body has the reason.
         """
-        headers = {"Authorization": f"Bearer {self.tokens[user]}", "Content-Type": "application/json"}
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, headers, method=method)
-        trust = ssl.create_default_context(cadata=self._authority())
-        with urllib.request.urlopen(request, timeout=10, context=trust) as answer:
+        with self._open(method, path, data, user, timeout=10) as answer:
             text = answer.read().decode()
             return json.loads(text) if answer.headers.get_content_type() == "application/json" else text
+
+    def watch(self, path: str) -> Iterator[dict[str, Any]]:
+        """Yields the events of a watch until the server ends it; ``path`` has the query ``watch=1``."""
+        with self._open("GET", path, None, ADMIN, timeout=None) as answer:
+            yield from map(json.loads, answer)
+
+    def _open(self, method: str, path: str, data: bytes | None, user: str, timeout: float | None) -> Any:
+        headers = {"Authorization": f"Bearer {self.tokens[user]}", "Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, data, headers, method=method)
+        trust = ssl.create_default_context(cadata=self._authority())
+        return urllib.request.urlopen(request, timeout=timeout, context=trust)
 
     def kubeconfig(self, user: str = ADMIN, token: str = "", server: str = "") -> Path:
         """Writes the kubeconfig of a user, or of the owner of ``token``; ``server`` is the URL of a proxy."""
@@ -140,6 +148,18 @@ class ApiServer:
             f"--initial-cluster=default={peer}",
             "--unsafe-no-fsync",
             "--log-level=warn",
+        )
+
+    def start_controllers(self, *controllers: str) -> None:
+        """Starts controllers of Kubernetes, for example ``namespace-controller``, until ``stop``."""
+        self._spawn(
+            "kube-controller-manager",
+            f"--kubeconfig={self.kubeconfig()}",
+            f"--controllers={','.join(controllers)}",
+            f"--cert-dir={self.folder}",
+            f"--secure-port={_free_ports(1)[0]}",
+            "--bind-address=127.0.0.1",
+            "--leader-elect=false",
         )
 
     def _spawn(self, name: str, *arguments: str) -> None:

@@ -1,7 +1,7 @@
 """Tiny data and the extremes of the method protocol, small enough to train in a second."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from anamnesis.methods import (
     Batch,
+    Branch,
     Data,
     Method,
     MethodCapabilities,
@@ -25,6 +26,7 @@ from anamnesis.methods import (
 from anamnesis.methods.classification import ClassificationMethod, restrict_logits
 from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
 from anamnesis.networks import Classifier
+from anamnesis.networks.heads import GrowingHead
 from anamnesis.records import (
     Configuration,
     NetworkSettings,
@@ -36,10 +38,9 @@ from anamnesis.records import (
     find_class_indices,
     label_space,
 )
-from anamnesis.storage.store import read_file
 from anamnesis.training import RandomStreams, SplitData, TensorSplit, precision_for
 
-SPEC = NetworkSettings(size=(16, 16), width=8)
+SPEC = NetworkSettings(size=(16, 16), options={"width": 8, "norm": "group"})
 SETTINGS = TrainingSettings(epochs=2, batch_size=8, learning_rate=5e-3)
 FIRST = Task("first", TaskType.CLASSIFICATION, ("a", "b"))
 SECOND = Task("second", TaskType.CLASSIFICATION, ("c", "d", "e"))
@@ -54,7 +55,7 @@ def bar_split(task: Task, labels: tuple[str, ...], count: int = 20, seed: int = 
     for row, class_index in enumerate(index.tolist()):
         images[row, :, 4 * class_index : 4 * class_index + 3] += 0.6
     targets = torch.tensor(columns)[index]
-    return TensorSplit(images.half(), targets, tuple(f"{task.name}-{row}" for row in range(count)))
+    return TensorSplit.of_images(images.half(), targets, tuple(f"{task.name}-{row}" for row in range(count)))
 
 
 def square_split(count: int = 12) -> TensorSplit:
@@ -65,7 +66,24 @@ def square_split(count: int = 12) -> TensorSplit:
     for row, (top, left) in enumerate(corner.tolist()):
         masks[row, top : top + 6, left : left + 6] = 1
     images = 0.2 * torch.rand(count, 1, 16, 16, generator=generator) + 0.7 * masks[:, None]
-    return TensorSplit(images.half(), masks, tuple(map(str, range(count))))
+    return TensorSplit.of_images(images.half(), masks, tuple(map(str, range(count))))
+
+
+def pair_split(task: Task, labels: tuple[str, ...], count: int = 20) -> TensorSplit:
+    """CT and PT images [N, 1, 16, 16] of each sample: the bar of the class is in the PT image alone."""
+    bars = bar_split(task, labels, count)
+    noise = 0.3 * torch.rand(bars.images.shape, generator=torch.Generator().manual_seed(1))
+    return TensorSplit({"CT": noise.half(), "PT": bars.images}, bars.targets, bars.sample_ids)
+
+
+def cube_split(task: Task, labels: tuple[str, ...], count: int = 20) -> TensorSplit:
+    """Volumes [N, 1, 8, 8, 8] with a bright slab whose depth depends on the class."""
+    columns = find_class_indices(task, labels)
+    index = torch.arange(count) % len(columns)
+    images = 0.3 * torch.rand(count, 1, 8, 8, 8, generator=torch.Generator().manual_seed(0))
+    for row, class_index in enumerate(index.tolist()):
+        images[row, :, 2 * class_index : 2 * class_index + 2] += 0.6
+    return TensorSplit.of_images(images.half(), torch.tensor(columns)[index], tuple(map(str, range(count))))
 
 
 def context_of(tasks: tuple[Task, ...], settings: TrainingSettings = SETTINGS) -> TaskContext:
@@ -81,7 +99,7 @@ def context_of(tasks: tuple[Task, ...], settings: TrainingSettings = SETTINGS) -
         is_returning=False,
         settings=settings,
         streams=RandomStreams(settings.seed, f"update-{len(tasks)}"),
-        read_file=read_file,
+        modalities=("CT", "PT"),
     )
 
 
@@ -124,7 +142,7 @@ class ClosedForm(ClassificationMethod[NoOptions]):
             embedding = self.predict(batch.images, PredictionRequest(with_embedding=True)).embedding
             assert embedding is not None
             gram += embedding.T @ embedding
-            sums += embedding.T @ functional.one_hot(batch.targets, class_count).float()
+            sums += embedding.T @ functional.one_hot(batch.classes, class_count).float()
         with torch.no_grad():
             self.network.head.weight.copy_(torch.linalg.solve(gram, sums).T)
 
@@ -147,7 +165,9 @@ class TwoViews(ClassificationMethod[NoOptions]):
     def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
         if step.stage == "probe":
             return super().loss(batch, step)
-        first, second = (functional.normalize(self.network.features(view).mean((2, 3)), dim=1) for view in batch.views)
+        first, second = (
+            functional.normalize(self.network.embed(self.network.features(view)), dim=1) for view in batch.views
+        )
         return {"contrast": functional.cross_entropy(first @ second.T / 0.5, torch.arange(len(first)))}
 
 
@@ -172,9 +192,7 @@ class AdaptersOnly(ClassificationMethod[NoOptions]):
 
     def build(self, spec: NetworkSettings, seed: int) -> Classifier:
         super().build(spec, seed)
-        return AdapterNetwork(
-            NetworkSettings(spec.name, spec.channels, size=spec.size, norm="batch", width=spec.width), seed
-        )
+        return AdapterNetwork(replace(spec, options={**spec.options, "norm": "batch"}), seed)
 
     def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
         super().begin_task(context, data)
@@ -194,14 +212,15 @@ class Segmenter(Method[NoOptions]):
         self.average: dict[str, Tensor] = {}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return nn.Conv2d(spec.channels, 2, 3, padding=1)
+            convolution = nn.Conv3d if len(spec.size) == 3 else nn.Conv2d
+            return convolution(spec.channels, 2, 3, padding=1)
 
     def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
         self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
         return [Stage("segment", (ParameterGroup(tuple(self.network.parameters())),), (self.network,), epochs=6)]
 
     def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
-        return {"pixels": functional.cross_entropy(self.network(batch.images), batch.targets)}
+        return {"pixels": functional.cross_entropy(self.network(batch.images), batch.masks)}
 
     def after_step(self, step: TrainingStep) -> None:
         for name, value in self.network.state_dict().items():
@@ -219,7 +238,83 @@ class Segmenter(Method[NoOptions]):
         self.average = part_tensors(state, "average")
 
 
-EXTREMES: tuple[type[Method[Any]], ...] = (ClosedForm, TwoViews, AdaptersOnly, Segmenter)
+class TwoInputs(ClassificationMethod[NoOptions]):
+    """A network for each of two modalities; the answer is the sum of their logits."""
+
+    name = "two_inputs"
+    capabilities = MethodCapabilities(several_modalities=True)
+
+    def build(self, spec: NetworkSettings, seed: int) -> nn.ModuleDict:
+        super().build(spec, seed)
+        return nn.ModuleDict({name: Classifier(spec, seed + number) for number, name in enumerate(("CT", "PT"))})
+
+    def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
+        assert context.modalities == tuple(self.network)
+        self._class_indices = context.class_indices
+        self.resize_head(len(context.labels))
+        return [Stage("train", (ParameterGroup(tuple(self.network.parameters())),), (self.network,))]
+
+    def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
+        first_views = {name: views[0] for name, views in batch.inputs.items()}
+        return {"classification": self.cross_entropy(self._logits(first_views), batch.classes)}
+
+    def _logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        return torch.stack([self.network[name](images) for name, images in inputs.items()]).sum(0)
+
+    @torch.no_grad()
+    def predict_inputs(self, inputs: Mapping[str, Tensor], request: PredictionRequest) -> Prediction:
+        assert request.modalities == tuple(inputs)
+        self.network.eval()
+        return Prediction(restrict_logits(self._logits(inputs), request.class_indices))
+
+    def predict(self, images: Tensor, request: PredictionRequest) -> Prediction:
+        return self.predict_inputs(dict.fromkeys(request.modalities, images), request)
+
+    def explained_features(self, images: Tensor) -> tuple[Branch, ...]:
+        return ()
+
+    def forget_site(self, site: str, kept_columns: tuple[int, ...]) -> None:
+        for classifier in self.network.values():
+            classifier.head.keep(kept_columns)
+
+    def resize_head(self, class_count: int) -> None:
+        for classifier in self.network.values():
+            classifier.head.grow(class_count, torch.Generator().manual_seed(0))
+
+
+class Volumes(Method[NoOptions]):
+    """A convolution over volumes, and a head on the coarse maps as they are."""
+
+    name = "volumes"
+
+    def build(self, spec: NetworkSettings, seed: int) -> nn.ModuleDict:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            maps = nn.Sequential(nn.Conv3d(spec.channels, 8, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool3d((4, 2, 2)))
+        return nn.ModuleDict({"maps": maps, "head": GrowingHead(8 * 16)})
+
+    def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
+        self.resize_head(len(context.labels))
+        return [Stage("train", (ParameterGroup(tuple(self.network.parameters())),), (self.network,))]
+
+    def _logits(self, images: Tensor) -> Tensor:
+        return self.network["head"](self.network["maps"](images).flatten(1))
+
+    def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
+        return {"classification": functional.cross_entropy(self._logits(batch.images), batch.classes)}
+
+    @torch.no_grad()
+    def predict(self, images: Tensor, request: PredictionRequest) -> Prediction:
+        return Prediction(restrict_logits(self._logits(images), request.class_indices))
+
+    def forget_site(self, site: str, kept_columns: tuple[int, ...]) -> None:
+        self.network["head"].keep(kept_columns)
+
+    def resize_head(self, class_count: int) -> None:
+        self.network["head"].grow(class_count, torch.Generator().manual_seed(0))
+
+
+EXTREMES: tuple[type[Method[Any]], ...] = (ClosedForm, TwoViews, AdaptersOnly, Segmenter, TwoInputs, Volumes)
 
 __all__ = [
     "EXTREMES",
@@ -230,7 +325,9 @@ __all__ = [
     "NoOptions",
     "bar_split",
     "context_of",
+    "cube_split",
     "data_of",
+    "pair_split",
     "prototype_options",
     "restrict_logits",
     "square_split",

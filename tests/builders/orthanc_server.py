@@ -22,11 +22,12 @@ class OrthancServer:
     Args:
         program: path of ``Orthanc``.
         plugins: folder of the plugins; the default is that of Debian.
+        options: further settings, for example ``LimitFindResults``.
     """
 
-    def __init__(self, program: str, plugins: Path = PLUGINS) -> None:
+    def __init__(self, program: str, plugins: Path = PLUGINS, options: Mapping[str, object] | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="orthanc-"))
-        self._program, self._plugins = program, plugins
+        self.program, self._plugins, self._options = program, plugins, options or {}
         self._password = secrets.token_hex(8)
         self._process: subprocess.Popen[bytes] | None = None
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -49,7 +50,7 @@ class OrthancServer:
         settings = self.folder / "orthanc.json"
         settings.write_text(json.dumps(self._settings()))
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen([self._program, str(settings)], stdout=log, stderr=log)
+            self._process = subprocess.Popen([self.program, str(settings)], stdout=log, stderr=log)
         deadline = time.monotonic() + 30
         while not self._is_answering():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -112,6 +113,7 @@ class OrthancServer:
             "OverwriteInstances": True,
             "StorageDirectory": str(self.folder / "data"),
             "Plugins": [str(self._plugins / "libOrthancDicomWeb.so")],
+            **self._options,
         }
 
     def _is_answering(self) -> bool:

@@ -12,12 +12,13 @@ PRELOAD = ["anamnesis.updates.update", "torch._dynamo"]
 
 def train_and_report(request: UpdateRequest, snapshot: str, connection: Connection) -> None:
     """Trains one update with a checkpoint after every step; sends the number of each step, then the version."""
+    from anamnesis.training import CheckpointPace
     from anamnesis.updates.update import run_update
 
     def report_step(completed: int, total: int, unit: str) -> None:
         connection.send(completed)
 
-    connection.send(run_update(request, snapshot, report_step, checkpoint_seconds=0.0).record.version)
+    connection.send(run_update(request, snapshot, report_step, checkpoint_pace=CheckpointPace(0, 0)).record.version)
 
 
 def start_process(target: Callable[..., None], *arguments: object) -> tuple[ForkServerProcess, Connection]:

@@ -23,11 +23,18 @@ class S3Server:
         folder: folder for data and output.
         certificate: folder with ``public.crt`` and ``private.key``; none runs the server without TLS.
         authority: file with the certificate of the authority that signed it.
+        region: in which the server's buckets are.
     """
 
     def __init__(
-        self, binary: str, folder: Path, certificate: Path | None = None, authority: Path | None = None
+        self,
+        binary: str,
+        folder: Path,
+        certificate: Path | None = None,
+        authority: Path | None = None,
+        region: str = "us-east-1",
     ) -> None:
+        self.region = region
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.address = f"127.0.0.1:{listener.getsockname()[1]}"
         self.url, self._authority = f"http{'s' if certificate else ''}://{self.address}", authority
@@ -57,14 +64,15 @@ class S3Server:
         from minio import Minio
 
         http = urllib3.PoolManager(ca_certs=str(self._authority) if self._authority else None)
-        return Minio(self.address, USER, PASSWORD, secure=self.url.startswith("https"), http_client=http)
+        secure = self.url.startswith("https")
+        return Minio(self.address, USER, PASSWORD, secure=secure, region=self.region, http_client=http)
 
     def start(self) -> None:
         """Starts the server and returns when it is ready; after ``stop`` with the same port and data."""
-        secrets = {"MINIO_ROOT_USER": USER, "MINIO_ROOT_PASSWORD": PASSWORD}
+        settings = {"MINIO_ROOT_USER": USER, "MINIO_ROOT_PASSWORD": PASSWORD, "MINIO_SITE_REGION": self.region}
         with self._output.open("a") as output:
             self._process = subprocess.Popen(
-                self._command, env={**os.environ, **secrets}, stdout=output, stderr=subprocess.STDOUT
+                self._command, env={**os.environ, **settings}, stdout=output, stderr=subprocess.STDOUT
             )
         try:
             eventually(self._is_healthy)

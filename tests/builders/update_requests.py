@@ -18,6 +18,7 @@ from anamnesis.records import (
     TrainingSettings,
     UpdateTrigger,
 )
+from anamnesis.records.metrics import primary_metrics
 from anamnesis.registry import ApprovalMode, GatePolicy, TaskLimits
 from anamnesis.updates.requests import UpdateRequest
 
@@ -32,8 +33,9 @@ OPTIONS = st.recursive(
     lambda groups: st.dictionaries(OPTION_NAMES, OPTION_VALUES | groups, max_size=4),
     max_leaves=8,
 )
-TASKS = st.builds(
-    Task, TEXTS, st.sampled_from(TaskType), st.lists(TEXTS, min_size=2, max_size=4, unique=True).map(tuple), TEXTS
+CLASSES = st.lists(TEXTS, min_size=2, max_size=4, unique=True).map(tuple)
+TASKS = st.sampled_from(TaskType).flatmap(
+    lambda task_type: st.builds(Task, TEXTS, st.just(task_type), CLASSES, st.sampled_from(primary_metrics(task_type)))
 )
 LABELS = st.one_of(
     st.builds(LabelSource, st.just(LabelOrigin.CONTAINER), ignore=st.lists(TEXTS, max_size=2).map(tuple)),
@@ -70,7 +72,9 @@ UPDATE_REQUESTS = st.builds(
         TEXTS,
         OPTIONS,
         st.builds(NetworkSettings, size=st.tuples(COUNTS, COUNTS)),
-        st.builds(TrainingSettings, learning_rate=FLOATS.filter(lambda rate: rate > 0), augment=st.booleans()),
+        st.builds(
+            TrainingSettings, learning_rate=st.none() | FLOATS.filter(lambda rate: rate > 0), augment=st.booleans()
+        ),
     ),
     split_key=TEXTS,
     sites=st.lists(st.builds(SiteRef, TEXTS, TEXTS, TASKS), max_size=3).map(tuple),

@@ -106,7 +106,7 @@ AWAITING = {
 }
 READABLE = {
     "source": {"fingerprint": CHAMPION, "files": 800, "lastChangeTime": TIMESTAMP},
-    "conditions": [condition("Readable", "False", "Unreachable", "the bucket does not answer")],
+    "conditions": [condition("Ready", "False", "Unreachable", "the bucket does not answer")],
 }
 
 

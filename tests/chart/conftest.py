@@ -53,9 +53,12 @@ def make_namespace(cluster: ApiServer) -> str:
     return name
 
 
-def remove_cluster_objects(cluster: ApiServer) -> None:
-    """Removes our cluster-wide objects that other tests left."""
-    for kind in ("crd", "validatingadmissionpolicy", "validatingadmissionpolicybinding", "clusterrole"):
+CLUSTER_KINDS = ("crd", "validatingadmissionpolicy", "validatingadmissionpolicybinding", "clusterrole")
+
+
+def remove_cluster_objects(cluster: ApiServer, kinds: tuple[str, ...] = CLUSTER_KINDS) -> None:
+    """Removes our cluster-wide objects, which releases leave."""
+    for kind in kinds:
         names = cluster.kubectl("get", kind, "--output=name").split()
         if ours := [name for name in names if "anamnesis" in name]:
             cluster.kubectl("delete", *ours)

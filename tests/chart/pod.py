@@ -32,7 +32,7 @@ class Pod:
     def start(self) -> OperatorProcess:
         """Starts the process; only ports, folders and the address of the API server are those of this machine."""
         port = free_port()
-        local_options = {"--port": port, "--grace": 1}
+        local_options = {"--address": "127.0.0.1", "--port": port, "--leader-metrics-port": free_port(), "--grace": 1}
         arguments = [
             self._localise(argument)
             for argument in self.container["args"]

@@ -137,9 +137,7 @@ def apply(cluster: ApiServer, release_namespace: str, document: Json) -> None:
 def readable(cluster: ApiServer, release_namespace: str, site: str) -> tuple[str, str]:
     """Reason and message of the condition; empty where the condition does not exist yet."""
     status = cluster.request("GET", f"{GROUP}/namespaces/{release_namespace}/sites/{site}").get("status", {})
-    conditions = [
-        condition for condition in status.get("conditions", ()) if condition["type"] == condition_types.READABLE
-    ]
+    conditions = [condition for condition in status.get("conditions", ()) if condition["type"] == condition_types.READY]
     return (conditions[0]["reason"], conditions[0]["message"]) if conditions else ("", "")
 
 

@@ -1,6 +1,7 @@
 """Helm with a real API server: the installed objects, and those that stay after an uninstall. No pod runs here."""
 
 import json
+import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,15 +62,30 @@ def pod_specs(values: Json, namespace: str) -> list[Json]:
 
 @pytest.mark.parametrize("name", profiles())
 def test_pods_run_where_they_are_restricted_most(empty_cluster: ApiServer, release_namespace: str, name: str) -> None:
-    account = {"metadata": {"name": "anamnesis-operator"}}
-    empty_cluster.request("POST", f"/api/v1/namespaces/{release_namespace}/serviceaccounts", account)
     specs = pod_specs(profiles()[name], release_namespace)
     assert len(specs) >= 2
+    require_resources(empty_cluster, release_namespace)
+    for account in {spec.get("serviceAccountName", "default") for spec in specs} - {"default"}:
+        path = f"/api/v1/namespaces/{release_namespace}/serviceaccounts"
+        empty_cluster.request("POST", path, {"metadata": {"name": account}})
     for spec in specs:
         containers = [*spec["containers"], *spec.get("initContainers", ())]
         assert all(container["securityContext"]["readOnlyRootFilesystem"] for container in containers)
         pod = {"metadata": {"generateName": "p-"}, "spec": {**spec, "restartPolicy": "Always"}}
         empty_cluster.request("POST", f"/api/v1/namespaces/{release_namespace}/pods?dryRun=All", pod)
+    del pod["spec"]["containers"][0]["resources"]["limits"]["cpu"]
+    with pytest.raises(urllib.error.HTTPError) as error:
+        empty_cluster.request("POST", f"/api/v1/namespaces/{release_namespace}/pods?dryRun=All", pod)
+    assert "must specify limits.cpu" in error.value.read().decode(), "the quota is in force"
+
+
+def require_resources(cluster: ApiServer, namespace: str) -> None:
+    """Creates a quota: every pod must then have requests and limits of CPU and memory."""
+    hard = {"requests.cpu": "4", "requests.memory": "8Gi", "limits.cpu": "20", "limits.memory": "8Gi"}
+    path = f"/api/v1/namespaces/{namespace}/resourcequotas"
+    quota = cluster.request("POST", path, {"metadata": {"name": "hospital"}, "spec": {"hard": hard}})
+    quota["status"] = {"hard": hard, "used": dict.fromkeys(hard, "0")}  # a controller would count
+    cluster.request("PUT", f"{path}/hospital/status", quota)
 
 
 def test_the_life_of_a_release(empty_cluster: ApiServer, release_namespace: str, tmp_path: Path) -> None:
@@ -89,6 +105,8 @@ def test_the_life_of_a_release(empty_cluster: ApiServer, release_namespace: str,
         everything = list(paths(empty_cluster))
         guarded = policy_state(empty_cluster)
 
+        definitions = ("--server-side", "--kustomize", str(CHART.parents[1] / "manifests" / "crds"))
+        empty_cluster.kubectl("apply", *definitions)  # equal definitions conflict with nobody, now and in the upgrade
         values: Json = {"operator": {"replicas": 3}, "state": {"enabled": True, "accessMode": "ReadWriteMany"}}
         assert client.upgrade(newer_chart(tmp_path), "anamnesis", values)["revision"] == 2
         assert replicas() == 3
@@ -98,8 +116,9 @@ def test_the_life_of_a_release(empty_cluster: ApiServer, release_namespace: str,
         assert list(paths(empty_cluster)) == everything
 
         client.uninstall("anamnesis")
-    remaining_paths = list(paths(empty_cluster))
-    assert [name for name in everything if "clusterrole" not in name] == remaining_paths
+    assert list(paths(empty_cluster)) == [name for name in everything if "operator" not in name], (
+        "people keep their roles"
+    )
     sites = f"/apis/anamnesis.dev/v1alpha1/namespaces/{release_namespace}/sites/north"
     assert "deletionTimestamp" not in empty_cluster.request("GET", sites)["metadata"]
     remaining_names = empty_cluster.kubectl(
@@ -110,10 +129,19 @@ def test_the_life_of_a_release(empty_cluster: ApiServer, release_namespace: str,
 
     with helm(empty_cluster, release_namespace) as client:
         assert client.install(CHART, "anamnesis", {"state": {"existingClaim": "anamnesis-operator", "enabled": True}})
+        namespaced: Json = {"crds": {"enabled": False}, "people": {"enabled": False}}
+        renamed = {**namespaced, "fullnameOverride": "cardiology"}
+        for values, kind in ((namespaced, "PodDisruptionBudget|ServiceAccount"), (renamed, "Role")):
+            with pytest.raises(
+                helm_python.HelmError, match=rf'{kind} "anamnesis-operator".*invalid ownership metadata'
+            ):
+                client.install(CHART, "cardiology", values)
+        client.install(CHART, "cardiology", {**renamed, "watchNamespaces": [make_namespace(empty_cluster)]})
+        client.uninstall("cardiology")
         with helm(empty_cluster, second_namespace := make_namespace(empty_cluster)) as second:
             with pytest.raises(helm_python.HelmError, match="invalid ownership metadata"):
                 second.install(CHART, "second", {})
-            second.install(CHART, "second-2", {"crds": {"enabled": False}, "people": {"enabled": False}})
+            second.install(CHART, "second-2", namespaced)
             second.uninstall("second-2")
         client.uninstall("anamnesis")
     assert second_namespace != release_namespace

@@ -10,7 +10,7 @@ import pytest
 import typer
 import yaml
 from builders.api_server import ApiServer
-from chart.conftest import Json, make_namespace, objects_of
+from chart.conftest import Json, find_object, make_namespace, objects_of
 
 from anamnesis.cli.app import app
 from charts.golden import CHART, profiles
@@ -50,8 +50,44 @@ def test_values_of_the_page_are_taken_and_change_what_is_installed(page_values: 
     ) != objects_of(rest)
 
 
+def test_a_folder_on_nfs_is_a_claim_that_a_restricted_pod_may_have(empty_cluster: ApiServer) -> None:
+    namespace = make_namespace(empty_cluster)
+    (scans,) = [part.partition("```")[0] for part in INSTALL.split("```yaml\n") if part.startswith("# scans.yaml\n")]
+    volume, claim = yaml.safe_load_all(scans)
+    volume["spec"]["claimRef"]["namespace"] = claim["metadata"]["namespace"] = namespace
+    for document in (volume, claim):
+        empty_cluster.kubectl("apply", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump(document))
+    (values,) = [values for values in values_on_page() if "extraVolumes" in values.get("operator", {})]
+    deployment = find_object(objects_of({**values, "crds": {"enabled": False}}, namespace), "Deployment")
+    assert "Warning" not in dry_run(empty_cluster, namespace, deployment)
+    volumes = deployment["spec"]["template"]["spec"]["volumes"]
+    assert volumes[-1] == {"name": "scans", "persistentVolumeClaim": {"claimName": "scans", "readOnly": True}}
+    volumes[-1] = {"name": "scans", "nfs": volume["spec"]["nfs"]}
+    assert 'would violate PodSecurity "restricted' in dry_run(empty_cluster, namespace, deployment)
+
+
+def dry_run(cluster: ApiServer, namespace: str, document: Json) -> str:
+    apply = ("apply", "--server-side", "--dry-run=server", "--validate=strict", "-n", namespace, "-f", "-")
+    return cluster.kubectl(*apply, stdin=yaml.safe_dump(document))
+
+
+def test_every_value_that_a_page_names_is_one_of_the_chart() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    blocks = "|".join(sorted(values.keys() - {"alerts", "images", "registry", "test"}))  # also fields and files
+    pattern = re.compile(rf"`((?:{blocks})(?:\.[a-zA-Z]+)+)(?:=[^`]*)?`(?!\.)")
+    paths = {(page.name, match[1]) for page in PAGES for match in pattern.finditer(page.read_text())}
+    paths = {(page, path) for page, path in paths if path != "pipelines.kubeflow.org"}  # an audience of tokens
+    assert len(paths) >= 30
+    for page, path in sorted(paths):
+        part = values
+        for name in path.split("."):
+            assert isinstance(part, dict), f"{page}: {path}"
+            assert name in part, f"{page}: {path}"
+            part = part[name]
+
+
 def test_helm_is_called_as_it_is_called() -> None:
-    options = {"-n", "--namespace", "--create-namespace", "--values", "--wait", "--show-only"}
+    options = {"-n", "--namespace", "--create-namespace", "--values", "--wait", "--show-only", "--force-conflicts"}
     for line in commands(INSTALL):
         if line.startswith("helm "):
             words = shlex.split(line.partition("|")[0])

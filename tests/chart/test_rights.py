@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from builders.api_server import ApiServer
 from builders.bar_images import bar_images
 from builders.gates import OPEN_GATE
 from builders.waiting import eventually
-from chart.conftest import Json, find_object, make_namespace, objects_of
+from chart.conftest import Json, find_object, make_namespace, objects_of, remove_cluster_objects
 from chart.test_install import helm
 
 from anamnesis.operator.api import condition_types
@@ -59,7 +60,7 @@ class WatchedRelease:
 
     def model(self) -> Json:
         spec = {
-            "network": {"input": {"size": [16, 16]}, "width": 8},
+            "network": {"input": {"size": [16, 16]}, "options": {"width": 8}},
             "method": {"name": "Finetune"},
             "sites": [{"name": "north"}],
             "trigger": {"quietPeriod": "1s", "minimumNewPatients": 0},
@@ -70,23 +71,31 @@ class WatchedRelease:
         }
         return resource_document("ContinualModel", "chest", spec)
 
-    def start_operator(self) -> OperatorProcess:
-        """Starts the process with the arguments of the Deployment; only port and folders are those of this machine."""
+    def start_operator(self, identity: str = "one", leader_metrics_port: int = 0) -> OperatorProcess:
+        """Starts a process with the Deployment's arguments; address, ports and folders are those of this machine."""
         objects = objects_of(self.values, self.release_namespace)
         (self.folder / "pods.yaml").write_text(find_object(objects, "ConfigMap")["data"]["pods.yaml"])
         (container,) = find_object(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
         port = free_port()
         arguments = [
-            argument.replace("$(POD_NAMESPACE)", self.release_namespace).replace("$(POD_NAME)", "one")
+            argument.replace("$(POD_NAMESPACE)", self.release_namespace).replace("$(POD_NAME)", identity)
             for argument in container["args"]
         ]
-        local_options = {"--port": port, "--pod-defaults": self.folder / "pods.yaml", "--grace": 1}
+        local_options = {
+            "--address": "127.0.0.1",
+            "--port": port,
+            "--leader-metrics-port": leader_metrics_port or free_port(),
+            "--pod-defaults": self.folder / "pods.yaml",
+            "--grace": 1,
+        }
         arguments = [argument for argument in arguments if argument.partition("=")[0] not in local_options]
         command = [sys.executable, "-m", "anamnesis.cli", *arguments, f"--state={self.folder}"]
         command += [f"{name}={value}" for name, value in local_options.items()]
         account = self.cluster.service_account(self.release_namespace, "anamnesis-operator")
         environment = {**os.environ, "KUBECONFIG": str(account)}
-        return OperatorProcess("one", command, environment=environment, port=port, log=self.folder / "operator.log")
+        return OperatorProcess(
+            identity, command, environment=environment, port=port, log=self.folder / f"{identity}.log"
+        )
 
     def helm_test(self, port: int) -> int:
         """Runs the command of the pod of ``helm test``; returns its exit code."""
@@ -156,6 +165,7 @@ def watched_release(
     request: pytest.FixtureRequest, cluster_with_crds: ApiServer, tmp_path: Path
 ) -> Iterator[WatchedRelease]:
     """A release that watches its own namespace, another one, or all; uninstalled afterwards."""
+    remove_cluster_objects(cluster_with_crds, ("clusterrole",))
     release_namespace = make_namespace(cluster_with_crds)
     watched_namespace = release_namespace if request.param == "own" else make_namespace(cluster_with_crds)
     watched = {"own": [], "another": [watched_namespace], "all": ["*"]}[request.param]
@@ -172,6 +182,7 @@ def watched_release(
             )
         finally:
             client.uninstall("anamnesis")
+            remove_cluster_objects(cluster_with_crds, ("clusterrole",))
 
 
 @pytest.mark.parametrize("watched_release", ["own", "another", "all"], indirect=True)
@@ -179,7 +190,7 @@ def test_the_operator_works_with_what_the_chart_grants(watched_release: WatchedR
     watched_release.apply()
     process = watched_release.start_operator()
     try:
-        eventually(lambda: watched_release.condition("sites", "north", condition_types.READABLE) == "True Readable", 60)
+        eventually(lambda: watched_release.condition("sites", "north", condition_types.READY) == "True Readable", 60)
         eventually(
             lambda: watched_release.condition("continualmodels", "chest", condition_types.READY) == "False NoChampion",
             60,
@@ -195,6 +206,43 @@ def test_the_operator_works_with_what_the_chart_grants(watched_release: WatchedR
     log = process.log.read_text()
     assert "refuses with 403" not in log, log
     assert "orbidden" not in log, log
+
+
+def page(port: int) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("watched_release", ["own"], indirect=True)
+def test_the_service_answers_with_the_leaders_metrics_at_every_replica(watched_release: WatchedRelease) -> None:
+    series = 'anamnesis_site_files{namespace="'
+    watched_release.apply()
+    ports = [free_port(), free_port()]
+    leader = watched_release.start_operator("one", ports[0])
+    processes = [leader]
+    try:
+        eventually(lambda: leader.is_leader() and series in leader.get("/metrics"), 60)
+        processes.append(standby := watched_release.start_operator("two", ports[1]))
+        eventually(lambda: standby.get("/readyz") == "ok\n", 60)
+        own = standby.get("/metrics")
+        assert "anamnesis_operator_leader 0.0" in own
+        assert series not in own, "Prometheus by pods finds each series once"
+        for port in ports:
+            eventually(lambda port=port: page(port)[0] == 200, 10)  # type: ignore[misc]
+            status, text = page(port)
+            assert (status, series in text, "anamnesis_operator_leader 1.0" in text) == (200, True, True)
+        leader.kill()
+        assert page(ports[1])[0] == 503
+        assert "does not answer with its metrics" in page(ports[1])[1]
+        eventually(lambda: page(ports[1])[0] == 200 and series in page(ports[1])[1], 60)
+        assert standby.is_leader()
+    finally:
+        for process in processes:
+            process.kill()
 
 
 @pytest.mark.parametrize("watched_release", ["own", "another", "all"], indirect=True)

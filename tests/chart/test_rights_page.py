@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from builders.api_server import ApiServer
-from chart.conftest import Json, make_namespace, objects_of
+from chart.conftest import Json, find_object, make_namespace, objects_of
 from chart.test_install import helm
 from chart.test_rights import cluster_with_crds
 
@@ -57,7 +57,7 @@ WATCHES = {"own": (HOME, ELSEWHERE, ELSEWHERE), "another": (ALONE, WATCHED, ELSE
 def test_the_operator_may(watched: str, cluster_with_crds: ApiServer) -> None:
     home_namespace, watched_namespace, unwatched_namespace = (make_namespace(cluster_with_crds) for _ in range(3))
     names: list[str] = {"own": [], "another": [watched_namespace], "all": ["*"]}[watched]
-    values: Json = {"crds": {"enabled": False}, "watchNamespaces": names}
+    values: Json = {"crds": {"enabled": False}, "people": {"enabled": False}, "watchNamespaces": names}
     account = f"system:serviceaccount:{home_namespace}:anamnesis-operator"
     with helm(cluster_with_crds, home_namespace) as client:
         client.install(CHART, "anamnesis", values)
@@ -68,6 +68,29 @@ def test_the_operator_may(watched: str, cluster_with_crds: ApiServer) -> None:
                 assert own_rights(
                     cluster_with_crds, account, namespace, f"system:serviceaccount:{home_namespace}:default"
                 ) == section(title)
+        finally:
+            client.uninstall("anamnesis")
+
+
+def test_the_operator_may_read_the_pods_of_runs_where_the_values_say_so(cluster_with_crds: ApiServer) -> None:
+    home_namespace, runs_namespace = (make_namespace(cluster_with_crds) for _ in range(2))
+    read_pods = {"enabled": True, "namespace": runs_namespace}
+    values: Json = {"crds": {"enabled": False}, "people": {"enabled": False}, "pipelines": {"readPods": read_pods}}
+    values["rbac"] = {"admissionReader": {"create": False}}
+    account = f"system:serviceaccount:{home_namespace}:anamnesis-operator"
+    with helm(cluster_with_crds, home_namespace) as client:
+        client.install(CHART, "anamnesis", values)
+        try:
+            anybody = f"system:serviceaccount:{home_namespace}:default"
+            granted = own_rights(cluster_with_crds, account, runs_namespace, anybody)
+            assert granted == section("The operator, in the namespace of the runs")
+            (arguments,) = (
+                container["args"]
+                for container in find_object(objects_of(values, home_namespace), "Deployment")["spec"]["template"][
+                    "spec"
+                ]["containers"]
+            )
+            assert f"--read-pods={runs_namespace}" in arguments
         finally:
             client.uninstall("anamnesis")
 

@@ -98,7 +98,20 @@ def test_no_object_takes_unknown_keys() -> None:
         ({"alerts": {"rules": {"AnamnesisOperatorAbsent": {"for": "soon"}}}}, "for"),
         ({"pipelines": {"pods": {"image": "x"}}}, "image"),
         ({"pipelines": {"pods": {"sharedMemory": "2GB"}}}, "sharedMemory"),
-        ({"operator": {"environment": {"A": 1}}}, "environment"),
+        ({"operator": {"extraEnv": [{"name": "A", "value": 1}]}}, "value"),
+        ({"operator": {"extraEnv": [{"name": "A"}]}}, "extraEnv"),
+        ({"operator": {"extraEnv": [{"name": "A", "valueFrom": {"secretKey": {}}}]}}, "secretKey"),
+        ({"operator": {"extraVolumes": [{"name": "scans"}]}}, "extraVolumes"),
+        ({"operator": {"extraVolumeMounts": [{"name": "scans", "path": "/scans"}]}}, "path"),
+        ({"operator": {"affinity": {"node": {}}}}, "nodeAffinity"),
+        ({"nameOverride": "Cardiology"}, "nameOverride"),
+        ({"fullnameOverride": "a" * 41}, "fullnameOverride"),
+        ({"commonLabels": {"team": "no spaces"}}, "team"),
+        ({"objectStore": {"networkPolicy": {"clients": []}}}, "clients"),
+        ({"pipelines": {"pods": {"resources": {"learn": {}}}}}, "learn"),
+        ({"pipelines": {"pods": {"resources": {"train": {"limits": {"memory": "16GB"}}}}}}, "memory"),
+        ({"pipelines": {"pods": {"volumes": [{"path": "/a"}]}}}, "claimName"),
+        ({"pipelines": {"pods": {"env": [{"name": "A", "type": "Secret"}]}}}, "secret"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_name(values: Json, message: str) -> None:
@@ -114,8 +127,9 @@ def test_a_wrong_value_is_refused_by_its_name(values: Json, message: str) -> Non
     [
         {"watchNamespaces": ["*"]},
         {"registry": "registry.hospital:5000/mirror", "pullSecrets": ["a"]},
-        {"operator": {"userId": None, "tolerations": [{"operator": "Exists"}]}},
+        {"operator": {"userId": None, "tolerations": [{"operator": "Exists"}], "resources": {"limits": {"cpu": 1}}}},
         {"pipelines": {"pods": {"gpus": 0, "volumes": [{"claimName": "scans", "path": "/data"}]}}},
+        {"pipelines": {"pods": {"resources": {"evaluate": {"limits": {"memory": "2148M"}}}}}},
         {"alerts": {"rules": {"AnamnesisApprovalWaiting": {"threshold": 3600, "for": "1h30m", "enabled": False}}}},
     ],
 )
@@ -130,9 +144,24 @@ def test_what_a_hospital_would_set_is_taken(values: Json) -> None:
     [
         ({"state": {"enabled": True}}, "state.accessMode: several replicas share the volume"),
         ({"operator": {"localTraining": True}}, "operator.localTraining: local runs need one pod"),
+        ({"commonLabels": {"app.kubernetes.io/name": "x"}}, "commonLabels: the chart sets app.kubernetes.io/name"),
+        ({"proxy": {"https": "http://proxy:1", "secretName": "proxy"}}, "proxy.https: remove it"),
+        ({"operator": {"extraVolumes": [{"name": "state", "emptyDir": {}}]}}, "the chart has a volume state"),
+        ({"operator": {"extraVolumeMounts": [{"name": "a", "mountPath": "/a"}]}}, "no volume a: add it to operator.e"),
+        ({"operator": {"extraEnv": [{"name": "POD_NAME", "value": "x"}]}}, "operator.extraEnv: the operator needs"),
         ({"watchNamespaces": ["*", "a"]}, 'watchNamespaces: "\\*" already means all'),
         ({"networkPolicy": {"enabled": True}}, "networkPolicy.apiServer.cidrs: the operator must reach"),
         ({"objectStore": {"enabled": True}}, "objectStore.credentialsSecret: name the Secret"),
+        ({"pipelines": {"pods": {"environment": {"HTTP_PROXY": "http://a:b@c"}}}}, "HTTP_PROXY: this URL has a pass"),
+        (
+            {"pipelines": {"pods": {"resources": {"train": {"limits": {"cpu": "500m"}}}}}},
+            r"pods.resources.train: limits.cpu \(500m\) is less than requests.cpu \(1\)",
+        ),
+        (
+            {"pipelines": {"pods": {"resources": {"evaluate": {"limits": {"memory": "2147M"}}}}}},
+            "pods.resources.evaluate: limits.memory",
+        ),
+        ({"operator": {"resources": {"limits": {"cpu": 0.04}}}}, "operator.resources: limits.cpu"),
         ({"objectStore": {"enabled": True, "credentialsSecret": "s3"}}, "images.objectStore.repository: set the"),
         ({"requireDigests": True}, "images.operator.digest: requireDigests is true"),
         ({"alerts": {"enabled": True, "rules": {"AnamnesisTypo": {}}}}, "AnamnesisTypo: no such alert"),
@@ -188,7 +217,7 @@ def test_all_namespaces_take_a_cluster_role_and_no_other_way_does() -> None:
         rules = [item for item in objects if item["kind"] == "ClusterRole"]
         return [item["metadata"]["name"] for item in rules if "admission" not in item["metadata"]["name"]]
 
-    assert cluster_role_names({"watchNamespaces": ["*"]}) == ["anamnesis-operator-anamnesis"]
+    assert cluster_role_names({"watchNamespaces": ["*"]}) == ["anamnesis-operator"]
     assert cluster_role_names({}) == cluster_role_names({"watchNamespaces": ["a", "b"]}) == []
     arguments = find_object(objects_of({"watchNamespaces": ["*"]}), "Deployment")["spec"]["template"]["spec"][
         "containers"
@@ -201,11 +230,74 @@ def test_definitions_and_policy_stay_and_all_kinds_are_there() -> None:
     kept_objects = [
         item for item in objects if item["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep"
     ]
-    assert {item["spec"]["names"]["kind"] for item in kept_objects if "names" in item["spec"]} == set(KINDS)
-    assert [item["kind"] for item in kept_objects if "Admission" in item["kind"]] == [
-        "ValidatingAdmissionPolicy",
-        "ValidatingAdmissionPolicyBinding",
+    kinds = {item["spec"]["names"]["kind"] for item in kept_objects if item["kind"] == "CustomResourceDefinition"}
+    assert kinds == set(KINDS)
+    assert {item["kind"] for item in kept_objects} == CLUSTER_WIDE - {"ClusterRoleBinding"}
+    people = yaml.safe_load_all((CHART / "files" / "people" / "roles.yaml").read_text())
+    roles = [item["metadata"]["name"] for item in kept_objects if item["kind"] == "ClusterRole"]
+    assert roles == [role["metadata"]["name"] for role in people], "the right of this operator goes with it"
+    assert "anamnesis-approval-cleaner" in roles
+
+
+def test_the_right_of_other_operators_stays() -> None:
+    objects = objects_of({**BARE, "rbac": {"admissionReader": {"create": True, "namespaces": ["radiology"]}}})
+    readers = [item for item in objects if "admission" in item["metadata"]["name"]]
+    assert {item["kind"] for item in readers} == {"ClusterRole", "ClusterRoleBinding"}
+    assert all(item["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep" for item in readers)
+
+
+def test_a_password_of_the_proxy_is_in_no_manifest(tmp_path: Path) -> None:
+    values = {"proxy": {"secretName": "proxy", "direct": ".svc"}}
+    (container,) = find_object(objects_of(values), "Deployment")["spec"]["template"]["spec"]["containers"]
+    variables = {variable["name"]: variable for variable in container["env"]}
+    assert variables["HTTPS_PROXY"]["valueFrom"] == {"secretKeyRef": {"name": "proxy", "key": "HTTPS_PROXY"}}
+    assert variables["HTTP_PROXY"]["valueFrom"] == {"secretKeyRef": {"name": "proxy", "key": "HTTP_PROXY"}}
+    assert variables["NO_PROXY"]["value"] == ".svc"
+    other = {"name": "HTTP_PROXY", "type": "Secret", "secret": {"name": "own", "key": "url"}}
+    file = tmp_path / "pods.yaml"
+    file.write_text(
+        find_object(objects_of({**values, "pipelines": {"pods": {"env": [other]}}}), "ConfigMap")["data"][file.name]
+    )
+    defaults = load_pod_defaults(file)
+    assert defaults.environment == {"NO_PROXY": ".svc"}
+    secrets = [(entry.name, entry.secret) for entry in defaults.env]
+    assert [(name, secret and (secret.name, secret.key)) for name, secret in secrets] == [
+        ("HTTP_PROXY", ("own", "url")),
+        ("HTTPS_PROXY", ("proxy", "HTTPS_PROXY")),
     ]
+    for field in ("https", "http"):
+        with pytest.raises(helm_python.HelmError, match=rf"proxy\.{field}: this URL has a password") as error:
+            render_templates({"proxy": {field: "http://user:canary@proxy:3128"}})
+        assert "canary" not in str(error.value)
+
+
+def test_a_variable_of_the_hospital_replaces_that_of_the_chart() -> None:
+    values = {
+        "trust": {"configMap": "authorities"},
+        "operator": {"extraEnv": [{"name": "SSL_CERT_FILE", "value": "/other.crt"}]},
+    }
+    (container,) = find_object(objects_of(values), "Deployment")["spec"]["template"]["spec"]["containers"]
+    texts = [(variable["name"], variable.get("value")) for variable in container["env"]]
+    assert texts.count(("SSL_CERT_FILE", "/other.crt")) == 1
+    assert len({name for name, _ in texts}) == len(texts)
+    assert ("AWS_CA_BUNDLE", "/etc/anamnesis/trust/ca.crt") in texts
+
+
+def test_only_the_operator_and_named_clients_reach_the_object_store() -> None:
+    store = {"enabled": True, "credentialsSecret": "s3"}
+    values: Json = {"images": {"objectStore": {"repository": "s", "tag": "1"}}, "objectStore": store}
+    spec = find_object(objects_of(values), "NetworkPolicy", "anamnesis-object-store")["spec"]
+    assert (set(spec["policyTypes"]), spec.get("egress")) == ({"Ingress", "Egress"}, None)
+    (rule,) = spec["ingress"]
+    operator, *clients = rule["from"]
+    labels = find_object(objects_of(values), "Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert operator["podSelector"]["matchLabels"].items() <= labels.items()
+    assert clients == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kubeflow"}}}]
+    store["networkPolicy"] = {"namespaces": [], "cidrs": ["10.30.0.5/32"]}
+    (rule,) = find_object(objects_of(values), "NetworkPolicy", "anamnesis-object-store")["spec"]["ingress"]
+    assert rule["from"] == [operator, {"ipBlock": {"cidr": "10.30.0.5/32"}}]
+    store["networkPolicy"] = {"enabled": False}
+    assert "NetworkPolicy" not in {item["kind"] for item in objects_of(values)}
 
 
 def test_pods_of_pipelines_get_what_values_say(tmp_path: Path) -> None:
@@ -215,9 +307,27 @@ def test_pods_of_pipelines_get_what_values_say(tmp_path: Path) -> None:
     assert defaults.image == f"registry.hospital.example/anamnesis-training:0.1.0@sha256:{'2' * 64}"
     assert (defaults.gpus, defaults.queue_name, defaults.shared_memory) == (1, "imaging", "2Gi")
     assert [secret.name for secret in defaults.image_pull_secrets] == ["mirror"]
+    assert {entry.step: (entry.requests.cpu, entry.limits.memory) for entry in defaults.resources} == {
+        "Ingest": ("500m", "4Gi"),
+        "Train": ("8", "64Gi"),
+        "Evaluate": ("500m", "8Gi"),
+        "Decide": ("100m", "2Gi"),
+    }
+    assert [(term.weight, term.match_expressions[0].operator) for term in defaults.node_affinity] == [(50, "In")]
+    assert [variable.name for variable in defaults.env] == ["HTTPS_PROXY"]
     assert defaults.environment["HTTPS_PROXY"] == "http://proxy.hospital.example:3128"
     assert defaults.trust is not None
     assert (defaults.trust.secret, defaults.trust.key) == ("hospital-authorities", "ca.crt")
+
+
+def test_an_amount_of_null_and_an_empty_step_are_left_out(tmp_path: Path) -> None:
+    nothing = {"cpu": None, "memory": None}
+    resources = {"train": {"limits": nothing}, "decide": {"requests": nothing, "limits": nothing}}
+    values: Json = {"pipelines": {"pods": {"resources": resources}}}
+    (tmp_path / "pods.yaml").write_text(find_object(objects_of(values), "ConfigMap")["data"]["pods.yaml"])
+    amounts = {entry.step: entry for entry in load_pod_defaults(tmp_path / "pods.yaml").resources}
+    assert set(amounts) == {"Ingest", "Train", "Evaluate"}
+    assert (amounts["Train"].requests.memory, amounts["Train"].limits.memory) == ("2Gi", None)
 
 
 def test_the_signing_key_is_a_file_that_only_the_operator_reads() -> None:

@@ -15,7 +15,7 @@ def documents(registry: str = "registry", source: str = "data") -> list[dict[str
     """Returns a site and a model whose gate waits for a person."""
     task = {**PNEUMONIA, "name": "phantom", "classes": ["normal", "opacity"]}
     model = {
-        "network": {"name": "SmallCNN", "input": {"channels": 1, "size": [32, 32]}, "width": 8},
+        "network": {"type": "SmallCNN", "input": {"channels": 1, "size": [32, 32]}, "options": {"width": 8}},
         "training": {"epochs": 1},
         "gate": OPEN_GATE | {"approval": "Required"},
         "registry": {"url": registry},

@@ -15,7 +15,7 @@ Call = Callable[..., Any]
 
 COMMANDS = ["run", "update", "ingest", "evaluate", "report", "predict", "status", "approve", "reject", "rollback"]
 COMMANDS += ["methods", "doctor", "demo", "registry list", "registry show", "registry verify", "registry prune"]
-COMMANDS += ["suspend", "resume", "support-bundle", "withdraw"]
+COMMANDS += ["suspend", "resume", "support-bundle", "withdraw", "scratch"]
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "registry import"])

@@ -7,12 +7,13 @@ import pytest
 
 from anamnesis.cli.progress import PlainReporter
 from anamnesis.demo import run
-from anamnesis.demo.resources import METHODS, model_name, write_resources
+from anamnesis.demo.resources import METHODS, PRETRAINED, SMALL, DemoNetwork, model_name, write_resources
 from anamnesis.demo.sites import have_images, real_sites
 from anamnesis.local.context import SelectedModel, select_model
 from anamnesis.local.progress import Reporter
 from anamnesis.local.sources import real_images_folder
 from anamnesis.operator.addresses import store_url
+from anamnesis.operator.api.network import NetworkSpec
 from anamnesis.operator.requests import site_config
 from anamnesis.records import InputError
 
@@ -23,7 +24,7 @@ def reporter() -> Reporter:
 
 
 def select_models(folder: Path) -> list[SelectedModel]:
-    write_resources(folder, real_sites(folder / "nowhere"))
+    write_resources(folder, real_sites(folder / "nowhere"), SMALL)
     return [select_model([folder], model_name(method)) for method in METHODS]
 
 
@@ -38,9 +39,10 @@ def test_its_resources_are_like_a_hospitals(tmp_path: Path) -> None:
 
 def test_real_sites_are_where_the_data_folder_has_them(data_folder: Path, tmp_path: Path) -> None:
     assert have_images(real_sites(data_folder))
-    write_resources(tmp_path, real_sites(data_folder))
-    loaded = select_model([tmp_path], model_name(METHODS[0])).resources.sites
-    assert site_config(loaded["ct"]).labels.ignore == ("benign",)
+    write_resources(tmp_path, real_sites(data_folder), PRETRAINED)
+    selected = select_model([tmp_path], model_name(METHODS[0]))
+    assert site_config(selected.resources.sites["ct"]).labels.ignore == ("benign",)
+    assert selected.model.resource.spec.network.weights
     assert not have_images(real_sites(tmp_path))
 
 
@@ -60,6 +62,19 @@ def test_it_continues_and_starts_again_as_it_says(tmp_path: Path, reporter: Repo
     run._prepare_folder(folder, True, reporter)
     assert not (folder / "registries").exists()
     assert (folder / "sites.yaml").exists()
+
+
+@pytest.mark.parametrize(("is_installed", "network"), [(True, PRETRAINED), (False, SMALL)])
+def test_it_says_which_network_learns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_folder: Path, is_installed: bool, network: DemoNetwork
+) -> None:
+    monkeypatch.setattr(run, "has_pretrained_network", lambda: is_installed)
+    output = io.StringIO()
+    run._prepare_folder(tmp_path / "demo", False, PlainReporter(output))
+    assert f"network: {network.description}" in output.getvalue()
+    assert ("pip install 'anamnesis[pretrained]'" in output.getvalue()) is not is_installed
+    spec = select_model([tmp_path / "demo"], "joint").model.resource.spec
+    assert spec.network == NetworkSpec.model_validate(network.network)
 
 
 def test_a_stage_that_was_half_set_is_set_again(tmp_path: Path, reporter: Reporter, data_folder: Path) -> None:

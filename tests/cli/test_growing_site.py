@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from builders.sample_store import prepared_images
+
 from anamnesis.imaging import read_headers
 from anamnesis.snapshots.withdrawals import list_withdrawals
 from anamnesis.storage import open_store
@@ -45,8 +47,11 @@ def test_patients_are_withdrawn_from_the_input_and_named_nowhere(call: Call, pro
     before = ingest(call, file)
     paths = sorted((file.parent / "data" / "normal").iterdir())
     numbers = sorted({read_headers(path)[0].patient for path in paths})[:3]
+    store = open_store((file.parent / "images").as_uri())
+    has_prepared_images = prepared_images(store.url)
     command = [sys.executable, "-m", "anamnesis.cli", "patient", "withdraw", "-f", str(file), "--reason", "consent"]
     done = subprocess.run([*command, "--json"], input="\n".join(numbers), capture_output=True, text=True, check=True)
+    assert not has_prepared_images()
     counts = json.loads(done.stdout)
     assert (counts["site"], counts["patients"], counts["stored_patients"]) == ("xray", 3, 3)
     after = ingest(call, file)
@@ -54,7 +59,7 @@ def test_patients_are_withdrawn_from_the_input_and_named_nowhere(call: Call, pro
     assert sum(after["counts"][split] for split in ("train", "test", "reserve")) < sum(
         before["counts"][split] for split in ("train", "test", "reserve")
     )
-    (withdrawal,) = list_withdrawals(open_store((file.parent / "images").as_uri()))
+    (withdrawal,) = list_withdrawals(store)
     assert (withdrawal.reason, bool(withdrawal.author), bool(withdrawal.contents)) == ("consent", True, True)
     written = b"".join(path.read_bytes() for path in file.parent.rglob("*.json") if "quarantine" not in path.parts)
     assert not any(number.encode() in written + done.stderr.encode() for number in numbers)

@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
         for name, changes in (("clinic", {"labels": labels, "maximumQuarantineShare": "0.5"}), ("ward", {}))
     ]
     changes = {
-        "network": {"name": "SmallCNN", "input": {"channels": 1, "size": [16, 16]}, "width": 8},
+        "network": {"type": "SmallCNN", "input": {"channels": 1, "size": [16, 16]}, "options": {"width": 8}},
         "training": {"epochs": 1},
         "gate": OPEN_GATE,
         "registry": {"url": "registry"},

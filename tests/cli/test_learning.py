@@ -27,8 +27,17 @@ def test_a_run_that_waits_for_approval_says_so_and_a_second_one_does_nothing(cal
     assert [run["state"] for run in runs] == ["Succeeded"]
 
 
+def test_modalities_that_the_method_does_not_read_are_told(call: Call, tmp_path: Path) -> None:
+    site, model = documents()
+    site["spec"]["modalities"] = ["DX", "CR"]  # type: ignore[index]
+    write_phantom_site(tmp_path / "data", "xray", 8, 0)
+    shown = call("status", "-f", write_documents(tmp_path / "model.yaml", [site, model]))
+    assert "reads the first of spec.modalities of the Site, DX; it does not read CR" in shown.out
+
+
 def test_approval_promotes_and_is_in_the_log(call: Call, promoted_model_file: Path) -> None:
     assert state(call, promoted_model_file) == ["Learned"]
+    assert "chosen by a range test at this update" in call("status", "-f", promoted_model_file).out
     shown = call("registry", "show", "-f", promoted_model_file, "champion").out
     assert "approve by dr.rossi: seen" in shown
     assert "champion" in shown

@@ -18,6 +18,7 @@ from anamnesis.local.prediction_scope import (
 )
 from anamnesis.local.study_files import open_study_files
 from anamnesis.local.study_images import choose_images
+from anamnesis.methods import MethodCapabilities
 from anamnesis.records import InputError, RefusedError, SiteConfig, Task, TaskType
 
 LUNG = Task("lung", TaskType.CLASSIFICATION, ("normal", "pneumonia"))
@@ -79,7 +80,7 @@ def test_modality_and_declared_body_part_decide_together(
     dataset.save_as(tmp_path / "study.dcm")
     tasks: Mapping[str, Task] = {name: DECLARED[name].task for name in learned}
     with open_study_files(tmp_path / "study.dcm") as files:
-        (study,) = choose_images(files, [DECLARED[name] for name in learned])
+        (study,) = choose_images(files, [DECLARED[name] for name in learned], MethodCapabilities())
     scope = find_scope(study, tasks, DECLARED)
     assert (scope.answered_by, scope.sites) == expected
     all_classes = AnswerScope(AnsweredBy.ALL_CLASSES, learned)
@@ -91,5 +92,5 @@ def test_modality_and_declared_body_part_decide_together(
 def test_a_picture_without_a_body_part_is_of_no_known_site(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((32, 32), np.uint8)).save(tmp_path / "a.png")
     with open_study_files(tmp_path / "a.png") as files:
-        (study,) = choose_images(files, [DECLARED["chest"]])
+        (study,) = choose_images(files, [DECLARED["chest"]], MethodCapabilities())
     assert find_scope(study, {"chest": LUNG}, DECLARED).answered_by is AnsweredBy.ALL_CLASSES

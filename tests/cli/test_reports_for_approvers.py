@@ -40,7 +40,7 @@ def test_reject_prints_the_report_and_the_log_has_its_digest(
     result = call("reject", "-f", model_file, digest, "--reason", "blurred", *options, "--json")
     assert result.code == 0, result.err
     assert f"candidate {digest}" in result.err
-    assert re.search(r"floor +xray/phantom +AUROC +\S+ +at least 0.000 .*passed", result.err)
+    assert re.search(r"floor +xray/phantom +AUROC +\S+ +at least 0.000 .*not judged", result.err)
     assert re.fullmatch(r"blurred \[report sha256:[0-9a-f]{64}\]", last_entry(model_file)["reason"])
     json.loads(result.out)  # the report is not on standard output
 

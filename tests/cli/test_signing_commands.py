@@ -12,7 +12,7 @@ import yaml
 
 from anamnesis.records import EntryKind, LogEntry, canonical_json
 from anamnesis.registry import Log
-from anamnesis.registry.log import dump_entry, entry_key
+from anamnesis.registry.log_entries import dump_entry, entry_key
 from anamnesis.storage import open_store
 
 Call = Callable[..., Any]

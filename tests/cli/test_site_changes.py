@@ -110,7 +110,8 @@ def test_without_its_state_folder_a_site_goes_on_with_the_same_splits(call: Call
     shutil.rmtree(file.parent / ".anamnesis")
     after = json.loads(call("ingest", "-f", file, "--json").out)["xray"]
     assert (after["snapshot"], after["reused"]) == (before["snapshot"], True)
-    assert "from the site's store only" in call("doctor", "-f", file).out
+    result = call("doctor", "-f", file)
+    assert "from the site's store only" in result.out, result.err
 
 
 def test_two_models_over_one_site_use_one_key(call: Call, file: Path) -> None:

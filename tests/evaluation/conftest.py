@@ -14,7 +14,7 @@ from anamnesis.evaluation.report import (
     ModelReport,
     ReportData,
     SaliencyPicture,
-    TestSetColumn,
+    SiteColumn,
     UpdateRow,
     assemble_report,
     build_model_report,
@@ -59,9 +59,9 @@ def metric_of(value: float, n: int = 160) -> Metric:
     return Metric(*(Decimal(f"{value:.6f}"), n), *(Decimal(f"{end:.6f}") for end in (low, high)), patients=n)
 
 
-def columns() -> tuple[TestSetColumn, ...]:
+def columns() -> tuple[SiteColumn, ...]:
     return tuple(
-        TestSetColumn(site, Task(task, TaskType.CLASSIFICATION, classes), digest_json(site), modality)
+        SiteColumn(site, Task(task, TaskType.CLASSIFICATION, classes), digest_json(site), modality)
         for site, (task, modality, classes) in SITES.items()
     )
 
@@ -129,7 +129,7 @@ def evaluations(method: str, version: str, row: int) -> list[Evaluation]:
     return results
 
 
-def operating_point(column: TestSetColumn) -> OperatingPoint:
+def operating_point(column: SiteColumn) -> OperatingPoint:
     is_binary = len(column.task.classes) == 2
     return OperatingPoint(
         site=column.site,

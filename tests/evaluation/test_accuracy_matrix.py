@@ -126,3 +126,39 @@ def test_bounds(learned: list[str], data: st.DataObject) -> None:
         assert 0 <= metrics.get(name, 0) <= 1
     if (transfer := m.backward_transfer(matrix)) is not None and None not in sum(rows, ()):
         assert m.forgetting(matrix) >= -transfer - 1e-9
+
+
+DISTANCE = m.AccuracyMatrix(
+    ("A", "B"), ((4.0, None), (9.0, 2.0)), metrics={"A": "SurfaceDistance", "B": "SurfaceDistance"}
+)
+
+
+def test_where_lower_is_better_a_higher_score_is_forgetting() -> None:
+    assert m.forgetting(DISTANCE) == 5
+    assert m.backward_transfer(DISTANCE) == -5
+    assert m.final_average(DISTANCE) == 5.5
+    assert m.worst_retention(DISTANCE) == pytest.approx(4 / 9)
+    improved = m.AccuracyMatrix(("A", "B"), ((4.0, None), (3.0, 2.0)), metrics=DISTANCE.metrics)
+    assert (m.forgetting(improved), m.backward_transfer(improved)) == (-1, 1)
+    assert m.intransigence(DISTANCE, m.AccuracyMatrix(("A", "B"), ((3.0, None), (9.0, 1.0)))) == 1
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_error_rates_give_the_differences_of_accuracies(sign: int) -> None:
+    names = {"A": "IntegratedBrierScore", "B": "IntegratedBrierScore"} if sign < 0 else {}
+    rows = ((0.9, 0.2), (0.6, 0.8), (0.7, 0.7))
+    scores = tuple(tuple(score if sign > 0 else 1 - score for score in row) for row in rows)
+    baseline = {"B": 0.5}
+    matrix = m.AccuracyMatrix(("A", "B", "A"), scores, baseline_scores=baseline, metrics=names)
+    differences = [m.forgetting(matrix), m.backward_transfer(matrix), m.forward_transfer(matrix)]
+    assert differences == pytest.approx([0.15, -0.15, -0.3])
+
+
+def test_scores_of_different_units_or_directions_have_no_mean() -> None:
+    mixed = m.AccuracyMatrix(("A", "B", "A"), ((4.0, None), (9.0, 0.8), (9.0, 0.7)), metrics={"A": "SurfaceDistance"})
+    assert m.continual_metrics(mixed) == {"WorstRetention": pytest.approx(4 / 9, abs=1e-6)}
+    counted = m.AccuracyMatrix(mixed.update_tasks, mixed.scores, counted_tasks=("A",), metrics=mixed.metrics)
+    assert m.final_average(counted) == 9
+    shares = m.AccuracyMatrix(mixed.update_tasks, mixed.scores, metrics={"A": "IntegratedBrierScore"})
+    assert m.final_average(shares) is None
+    assert m.forgetting(shares) is not None, "both are shares, and losses have one direction"

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anamnesis.evaluation.calibration import fit_temperature
@@ -22,7 +22,6 @@ def test_the_temperature_undoes_a_scale(scale, classes):
     assert fit_temperature(logits, targets) == pytest.approx(scale, rel=0.06)
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.integers(2, 4), st.integers(5, 60), st.integers(0, 1000))
 def test_no_other_temperature_has_a_lower_cross_entropy(classes, count, seed):
     generator = torch.Generator().manual_seed(seed)

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anamnesis.evaluation.details import evaluation_details
@@ -50,7 +50,6 @@ def test_images_of_one_patient_are_one_patient() -> None:
 
 
 @given(st.integers(2, 5), st.integers(2, 5), st.data())
-@settings(max_examples=60, deadline=None)
 def test_no_masked_cell_follows_from_the_totals(rows: int, columns: int, data: st.DataObject) -> None:
     cells = data.draw(st.lists(st.integers(0, 40), min_size=rows * columns, max_size=rows * columns))
     patients = torch.tensor(cells).view(rows, columns)

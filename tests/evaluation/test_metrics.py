@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from monai.metrics import compute_dice, compute_roc_auc
+from monai.metrics import compute_roc_auc
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from anamnesis.evaluation.metrics import c_index, classification_metrics, dice
+from anamnesis.evaluation.metrics import classification_metrics
 from anamnesis.records import InputError, Metric
 
 
@@ -108,37 +108,8 @@ def test_an_empty_test_set_is_refused() -> None:
         scores_of(torch.zeros(0, 2), torch.zeros(0), [0, 1])
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.integers(2, 4), st.integers(1, 30), st.integers(0, 10**6))
 def test_every_score_lies_within_its_interval_and_the_interval_within_bounds(classes: int, n: int, seed: int) -> None:
     targets = torch.randint(classes, (n,), generator=torch.Generator().manual_seed(seed))
     for metric in scores_of(logits_of(n, classes, seed, ties=True), targets, range(classes)).values():
         assert 0 <= metric.low <= metric.value <= metric.high <= 1
-
-
-def test_dice_agrees_with_monai() -> None:
-    generator = torch.Generator().manual_seed(0)
-    prediction, mask = (torch.randint(4, (6, 9, 7), generator=generator) for _ in range(2))
-    theirs = compute_dice(
-        one_hot(prediction, 4).movedim(-1, 1), one_hot(mask, 4).movedim(-1, 1), include_background=False
-    )
-    assert torch.allclose(dice(prediction, mask, 4), theirs.double(), atol=1e-6)
-
-
-def test_dice_of_an_absent_class() -> None:
-    empty, marked = torch.zeros(1, 4, 4, dtype=torch.long), torch.ones(1, 4, 4, dtype=torch.long)
-    assert dice(empty, empty, 3).tolist() == [[1, 1]]
-    assert dice(marked, empty, 3).tolist() == [[0, 1]]
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(1, 5), st.booleans()), min_size=1, max_size=12))
-def test_c_index_agrees_with_a_loop(cases: list[tuple[int, int, bool]]) -> None:
-    concordant, pairs = 0.0, 0
-    for risk, days, event in cases:
-        for other_risk, other_days, other_event in cases:
-            if event and (days < other_days or (days == other_days and not other_event)):
-                pairs += 1
-                concordant += 1.0 if risk > other_risk else 0.5 if risk == other_risk else 0.0
-    risk, days, event = (torch.tensor(column) for column in zip(*cases, strict=True))
-    assert c_index(risk, days, event) == (pytest.approx(concordant / pairs) if pairs else None)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anamnesis.evaluation.operating_points import answer_classes, fit_threshold
@@ -30,7 +30,6 @@ def test_the_sensitivity_is_090_of_the_patients_and_not_of_their_images() -> Non
     assert fit_threshold(probabilities, is_positive, one_patient)[1] is ThresholdRule.BALANCED_ACCURACY
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([12, 70]))
 def test_no_other_threshold_is_better(seed: int, cases: int) -> None:
     generator = torch.Generator().manual_seed(seed)

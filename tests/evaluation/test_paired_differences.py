@@ -115,3 +115,5 @@ def test_a_mean_over_cases_has_a_difference_too() -> None:
     patients = [f"p{row // 2}" for row in range(60)]
     dice = mean_difference("base", "Dice", before=values, after=values - 0.1, patients=patients)
     assert (dice.drop, dice.standard_error, dice.patients, dice.losses) == (Decimal("0.1"), 0, 30, None)
+    distance = mean_difference("base", "SurfaceDistance", before=values, after=values + 0.1, patients=patients)
+    assert distance.drop == Decimal("0.1"), "a longer distance is worse"

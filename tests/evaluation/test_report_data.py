@@ -11,7 +11,7 @@ import pytest
 from anamnesis.evaluation.report import (
     ModelReport,
     ReportData,
-    TestSetColumn,
+    SiteColumn,
     UpdateRow,
     assemble_report,
     build_model_report,
@@ -49,7 +49,7 @@ def evaluation_of(version: str, site: str, auroc: float, score: Scored, **change
 
 
 def small_report(rows: Sequence[UpdateRow], evaluations: Sequence[Evaluation], champion: str = "") -> ModelReport:
-    columns = [TestSetColumn(site, task, f"set-{site}") for site, task in TASKS.items()]
+    columns = [SiteColumn(site, task, f"set-{site}") for site, task in TASKS.items()]
     return build_model_report(
         "model", "finetune", columns=columns, updates=rows, evaluations=evaluations, champion=champion
     )
@@ -105,8 +105,8 @@ def test_only_frozen_sets_that_count_now_enter_the_matrix(score: Scored) -> None
 
 def test_each_column_of_the_primary_matrix_shows_its_own_tasks_metric(score: Scored) -> None:
     columns = [
-        TestSetColumn("A", replace(TASKS["A"], primary_metric="Accuracy"), "set-A"),
-        TestSetColumn("B", TASKS["B"], "set-B"),
+        SiteColumn("A", replace(TASKS["A"], primary_metric="Accuracy"), "set-A"),
+        SiteColumn("B", TASKS["B"], "set-B"),
     ]
     scores = {"AUROC": score(0.9), "Accuracy": score(0.7)}
     evaluations = [evaluation_of("v2", site, 0, score, metrics=scores) for site in "AB"]

@@ -9,7 +9,7 @@ import pytest
 from anamnesis.evaluation.report import (
     ModelReport,
     ReportData,
-    TestSetColumn,
+    SiteColumn,
     UpdateRow,
     assemble_report,
     build_model_report,
@@ -59,7 +59,7 @@ def two_updates(score: Scored, decision: Decision | None, scores: tuple[float, f
         Evaluation(version, site, site.lower(), f"set-{site}", "evaluator", "forgetting", {"AUROC": score(value)})
         for version, site, value in (("v1", "A", scores[0]), ("v2", "A", scores[1]), ("v2", "B", 0.9))
     ]
-    columns = [TestSetColumn(site, task, f"set-{site}") for site, task in TASKS.items()]
+    columns = [SiteColumn(site, task, f"set-{site}") for site, task in TASKS.items()]
     champion = "v2" if rows[1].promoted else "v1"
     return build_model_report("model", "ewc", columns=columns, updates=rows, evaluations=evaluations, champion=champion)
 
@@ -69,7 +69,7 @@ def test_a_passed_test_says_what_was_seen_and_what_is_excluded(score: Scored) ->
     statement = model_statement(two_updates(score, decision))
     assert (statement.status, statement.headline) == ("kept", "No loss beyond the margins was seen at 1 earlier site")
     assert (
-        "A: the largest measured drop is 0.008 (recall of yes) on 120 patients; a drop above 0.028 is excluded; "
+        "A: the largest measured loss is 0.008 (recall of yes) on 120 patients; a loss above 0.028 is excluded; "
         "allowed 0.030." in statement.details
     )
     assert "nothing" not in " ".join((statement.headline, *statement.details))
@@ -160,7 +160,7 @@ def test_models_are_compared_on_the_sites_that_both_learned(score: Scored) -> No
 def test_a_small_test_set_shows_no_score_and_a_small_class_no_interval(score: Scored) -> None:
     def shown(**counts: int) -> tuple[ModelReport, Metric | None]:
         evaluation = Evaluation("v2", "A", "a", "set-A", "evaluator", "forgetting", {"AUROC": score(0.876)}, **counts)
-        columns = [TestSetColumn("A", TASKS["A"], "set-A")]
+        columns = [SiteColumn("A", TASKS["A"], "set-A")]
         row = UpdateRow("v2", "A", decision=decision_on(loss(CriterionResult.FAILED, "0.123")))
         model = build_model_report("model", "ewc", columns=columns, updates=[row], evaluations=[evaluation])
         return model, model.matrices["Primary"][0][0]
@@ -175,3 +175,28 @@ def test_a_small_test_set_shows_no_score_and_a_small_class_no_interval(score: Sc
     exact = shown(patients=50, class_patients=10)[1]
     assert exact is not None
     assert exact.low is not None
+
+
+def test_a_metric_where_lower_is_better_is_lost_where_its_score_rises() -> None:
+    """Heads name unit and direction, the axis fits the values, and a loss is a rise."""
+    task = Task("organ", TaskType.SEGMENTATION, ("background", "organ"), "SurfaceDistance")
+    rows = [UpdateRow("v1", "A", promoted=True), UpdateRow("v2", "B", "v1", promoted=True)]
+    columns = [SiteColumn(site, task, f"set-{site}") for site in "AB"]
+    scores = [
+        Evaluation(version, site, "organ", f"set-{site}", "e", "forgetting", {"SurfaceDistance": Metric(value, 40)})
+        for version, site, value in (("v1", "A", Decimal(2)), ("v2", "A", Decimal(9)), ("v2", "B", Decimal(3)))
+    ]
+    model = build_model_report("model", "ewc", columns=columns, updates=rows, evaluations=scores, champion="v2")
+    statement = model_statement(model)
+    assert (statement.status, [loss.loss for loss in statement.losses]) == ("forgot", [7])
+    assert statement.losses[0].metric == "surface distance (input pixels, lower is better)"
+    better = [replace(scores[1], metrics={"SurfaceDistance": Metric(Decimal(1), 40)})]
+    improved = build_model_report(
+        "m", "ewc", columns=columns, updates=rows, evaluations=[scores[0], *better], champion="v2"
+    )
+    assert [loss.loss for loss in model_statement(improved).losses] == [-1]
+    report = assemble_report("title", "2026-11-20T14:05:00Z", [model])
+    assert report.models[0].continual["Primary"]["Forgetting"] == 7
+    panel = site_panels(report, "Primary")[0]
+    assert panel.title == "A · surface distance (input pixels, lower is better)"
+    assert [text for _, text in panel.y_ticks] == ["0", "2", "4", "6", "8", "10"]

@@ -104,6 +104,8 @@ class FakeBackend:
         self.runs_by_name: dict[str, Run] = {}
         self.jobs: dict[str, PipelineJob] = {}
         self.submitted: list[str] = []
+        self.outdated_runs: set[str] = set()
+        self.lost_runs: set[str] = set()  # their Workflows are gone, so they never end
 
     def runs(self, prefix: str) -> tuple[Run, ...]:
         if self.network.unreachable:
@@ -118,14 +120,28 @@ class FakeBackend:
             self.runs_by_name[job.name] = Run(job.name, job.name, RunState.RUNNING, self.network.now)
         return self.runs_by_name[job.name]
 
+    def is_outdated(self, run: Run, job: PipelineJob) -> bool:
+        return run.name in self.outdated_runs
+
     def cancel(self, run: Run) -> None:
         self.network.count_write()
         if run.name in self.runs_by_name and not self.runs_by_name[run.name].state.is_final:
-            self.end_run(run.name, RunState.CANCELLED)
+            if run.name in self.lost_runs:
+                self.runs_by_name[run.name] = replace(self.runs_by_name[run.name], state=RunState.CANCELLING)
+            else:
+                self.end_run(run.name, RunState.CANCELLED)
 
     @property
     def live_runs(self) -> list[str]:
-        return [name for name, run in self.runs_by_name.items() if not run.state.is_final]
+        """The runs whose pods work; those of a lost run are gone, although it is not called ended."""
+        return [
+            name for name, run in self.runs_by_name.items() if not run.state.is_final and name not in self.lost_runs
+        ]
+
+    def outdate_run(self, name: str) -> None:
+        """A run waits for its pod, and the spec has another image now."""
+        self.runs_by_name[name] = replace(self.runs_by_name[name], waiting_since=self.network.now)
+        self.outdated_runs.add(name)
 
     def claim_of_run(self, name: str) -> str:
         """The claim that a run works under."""
@@ -214,8 +230,13 @@ class FakeHospital:
         self.approval_prefix, self.approval_numbers = f"approval-{network.hospital_count}", itertools.count(1)
         for site in sites:
             self.cluster.create(Site.model_validate(site_document(site)))
-        self.cluster.create(ContinualModel.model_validate(model_document(spec, sites)))
+        self.spec = spec
+        self.recreate_model()
         self.start_operator()
+
+    def recreate_model(self) -> None:
+        """Applies the model as it was first applied; nothing where it exists."""
+        self.cluster.create(ContinualModel.model_validate(model_document(self.spec, self.sites)))
 
     def start_operator(self) -> None:
         """Starts a new process: nothing of the old one is remembered."""

@@ -16,10 +16,10 @@ from typing import Any
 from anamnesis.operator.api import Site
 from anamnesis.operator.api.api_model import Resource
 from anamnesis.operator.metrics import OperatorMetrics
+from anamnesis.operator.runtime.api_access import load_access
 from anamnesis.operator.runtime.cache import Cache
 from anamnesis.operator.runtime.cluster import Cluster
 from anamnesis.operator.runtime.json_logs import configure_logging
-from anamnesis.operator.runtime.kubernetes_api import load_configuration
 from anamnesis.operator.runtime.options import LeaseTimes, OperatorOptions
 from anamnesis.operator.runtime.process import run_operator
 from anamnesis.operator.runtime.reconcile_key import Reconcile, ReconcileKey
@@ -49,7 +49,7 @@ def main(kubeconfig: str, settings: dict[str, Any]) -> int:
     options = OperatorOptions(**{**settings, "namespaces": tuple(settings["namespaces"]), "lease_times": lease})
     return run_operator(
         options,
-        load_configuration({}, kubeconfig),
+        load_access({}, kubeconfig),
         make_reconcile=idle_reconcile,
         make_observer=make_metrics,
         stop=stop,

@@ -1,11 +1,11 @@
 """The store of an API server in memory, with resource versions and conflicts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import count
 from typing import Any
 
 from anamnesis.operator.runtime.cluster import ClusterDownError
-from anamnesis.operator.runtime.kubernetes_api import KubernetesApi
+from anamnesis.operator.runtime.kubernetes_api import JSON, KubernetesApi, resource_path
 from anamnesis.records import ConflictError
 
 
@@ -26,6 +26,16 @@ class MemoryApi(KubernetesApi):
     def get(self, path: str, **query: str) -> Mapping[str, Any] | None:
         self._check_reachable()
         return {"items": self.lists[path]} if path in self.lists else self.documents.get(path)
+
+    def list_pages(self, path: str, accept: str = "") -> Iterator[Mapping[str, Any]]:
+        self._check_reachable()
+        self.documents |= {
+            f"{resource_path(item['kind'], item['metadata']['namespace'])}/{item['metadata']['name']}": item
+            for item in self.lists[path]
+        }
+        for item in self.lists[path]:
+            part = item if accept == JSON else {"metadata": item["metadata"]}
+            yield {"items": [part], "metadata": {"resourceVersion": "1"}}
 
     def create(self, path: str, document: Mapping[str, Any]) -> Mapping[str, Any] | None:
         self._check_reachable()

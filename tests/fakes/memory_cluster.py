@@ -5,13 +5,16 @@ from datetime import datetime
 from itertools import count
 from typing import Literal, TypeVar
 
+from builders.kstatus import kstatus
+
+from anamnesis.operator.api.admission import ApprovalPolicy
 from anamnesis.operator.api.annotations import LABEL_PREFIX
 from anamnesis.operator.api.api_model import Metadata, Resource
 from anamnesis.operator.api.approval import GeneratedMetadata
-from anamnesis.operator.api.conditions import Condition, changed_conditions
 from anamnesis.operator.api.config_map import ConfigMap
 from anamnesis.operator.api.status import ResourceStatus
 from anamnesis.operator.runtime.cluster import ClusterDownError, LeadershipLostError
+from anamnesis.operator.runtime.events import reportable_transitions
 from anamnesis.records import ConflictError
 
 ResourceT = TypeVar("ResourceT", bound=Resource)
@@ -34,7 +37,7 @@ class MemoryCluster:
         secrets: by (namespace, name).
         config_maps: by (namespace, name).
         uid: what ``cluster_uid`` answers.
-        guarded_since: what ``approval_policy_in_force_since`` answers.
+        guarded_since: what ``approval_policy`` answers.
         events: (kind and name, type, reason, message), oldest first; those of transitions have the condition's words.
         writes: (verb, kind and name) of every write that changed something.
     """
@@ -50,6 +53,7 @@ class MemoryCluster:
         self.secrets: dict[tuple[str, str], Mapping[str, str]] = {}
         self.config_maps: dict[tuple[str, str], ConfigMap] = {}
         self.guarded_since: datetime | None = None
+        self.may_read_policy = True
         self.events: list[tuple[str, str, str, str]] = []
         self.writes: list[tuple[str, str]] = []
 
@@ -107,24 +111,26 @@ class MemoryCluster:
             return
         self.before("status", stored)
         resource_name = f"{_key_of(stored)[0]}/{stored.metadata.name}"
-        for condition in changed_conditions(_status(resource).conditions, status.conditions):
-            self.events.append((resource_name, _severity(condition), condition.reason, condition.message))
-        self._store("status", stored.model_copy(update={"status": status}))
+        for event_type, condition in reportable_transitions(_status(resource).conditions, status.conditions):
+            self.events.append((resource_name, event_type, condition.reason, condition.message))
+        changed = stored.model_copy(update={"status": status})
+        kstatus(changed)  # fails where tools could not read the state
+        self._store("status", changed)
 
     def report_invalid(self, kind: type[Resource], namespace: str, name: str, condition_type: str) -> bool:
         """Never called: what the types do not accept cannot get in here."""
         raise AssertionError(f"{kind.__name__} {namespace}/{name}")
 
-    def set_finalizers(self, resource: Resource, finalizers: tuple[str, ...]) -> None:
+    def remove_finalizers(self, resource: Resource) -> None:
         self._check_reachable()
         stored = self._stored_resource(resource)
         if stored is None:
             return
-        foreign_finalizers = tuple(name for name in stored.metadata.finalizers if not name.startswith(LABEL_PREFIX))
-        if stored.metadata.finalizers == (*foreign_finalizers, *finalizers):
+        other_finalizers = tuple(name for name in stored.metadata.finalizers if not name.startswith(LABEL_PREFIX))
+        if stored.metadata.finalizers == other_finalizers:
             return
         self.before("finalizers", stored)
-        changed = _with_metadata(stored, finalizers=(*foreign_finalizers, *finalizers))
+        changed = _with_metadata(stored, finalizers=other_finalizers)
         if changed.metadata.deletion_timestamp and not changed.metadata.finalizers:
             self._remove("finalizers", changed)
         else:
@@ -147,9 +153,9 @@ class MemoryCluster:
         self._check_reachable()
         return self.secrets.get((namespace, name))
 
-    def approval_policy_in_force_since(self) -> datetime | None:
+    def approval_policy(self) -> ApprovalPolicy:
         self._check_reachable()
-        return self.guarded_since
+        return ApprovalPolicy(self.guarded_since, is_readable=self.may_read_policy)
 
     def edit(self, resource: Resource) -> None:
         """Does what ``kubectl edit`` does: replaces spec, labels and annotations; a new spec raises the generation."""
@@ -238,10 +244,6 @@ def _with_metadata(resource: ResourceT, **metadata: object) -> ResourceT:
 
 def _through_json(resource: ResourceT) -> ResourceT:
     return type(resource).model_validate(resource.model_dump(mode="json", by_alias=True, exclude_none=True))
-
-
-def _severity(condition: Condition) -> str:
-    return "Normal" if condition.status == "True" else "Warning"
 
 
 class MemoryConnection:

@@ -34,8 +34,9 @@ class MemoryStore:
         keys = sorted(key for key in self.objects if key.startswith(prefix) and key > after)
         return (ObjectInfo(key, "", len(self.objects[key])) for key in keys)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str) -> bool:
         self.objects.pop(key, None)
+        return True
 
     def list_unfinished_writes(self) -> Iterator[ObjectInfo]:
         return iter(())

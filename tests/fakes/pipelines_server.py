@@ -20,6 +20,16 @@ from urllib.parse import parse_qs, urlsplit
 import yaml
 
 Fields = dict[str, Any]
+_STEP = ("root", "say", "executor")
+_CHILD_PATHS = {
+    "": "root-driver",
+    "root-driver": "root",
+    "root": "root.say-driver",
+    "say-driver": "root.say",
+    "say": "root.say.executor",
+    "executor": "",
+}
+"""Task -> the path of its child: a node's children are what begins inside of it, or after it. Empty: the workflow."""
 NOT_YET = "1970-01-01T00:00:00Z"
 _BASE = "/apis/v2beta1"
 
@@ -120,17 +130,36 @@ class PipelinesServer:
         return ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_PipelinesHandler,), {"place": self}))
 
     def advance(self) -> None:
-        """Moves every run to its next state; a run with the parameter ``what=wait`` runs until it is terminated."""
+        """Moves every run to its next state; a run with the parameter ``what=wait`` runs until it is terminated.
+
+        So does a run whose image is nowhere: its step waits for the pod.
+        """
         with self.lock:
             for run in self.runs.values():
-                self.put_state(run, _next_state(run))
+                self.put_state(run, "RUNNING" if self._has_no_image(run) else _next_state(run))
 
     def put_state(self, run: Fields, state: str | None) -> None:
         """Sets the state of a run, and the fields that the real server sets with it."""
+        history = run.setdefault("state_history", [])
+        history += [
+            {"update_time": _now(), "state": new_state}
+            for new_state in dict.fromkeys((run["state"], state))
+            if new_state and (not history or history[-1]["state"] != new_state)
+        ]
         run["state"] = state
         if state in ("SUCCEEDED", "FAILED", "CANCELED"):
             run["finished_at"] = _now()
-            run["run_details"] = {"task_details": _tasks(run["run_id"], state)}
+            run["run_details"] = {"task_details": _tasks(run["run_id"], dict.fromkeys(_STEP, state))}
+        elif state == "RUNNING":
+            executor = "PENDING" if self._has_no_image(run) else "RUNNING"
+            states = {"root": "RUNNING", "say": "RUNNING", "executor": executor}
+            run["run_details"] = {"task_details": _tasks(run["run_id"], states)}
+
+    def _has_no_image(self, run: Fields) -> bool:
+        version = self.versions[run["pipeline_version_reference"]["pipeline_version_id"]]
+        executors = version["pipeline_spec"]["pipeline_spec"]["deploymentSpec"]["executors"].values()
+        is_missing = any(executor["container"]["image"].startswith("nowhere.invalid/") for executor in executors)
+        return is_missing and run["state"] in ("PENDING", "RUNNING")
 
     def runs_named(self, name: str) -> list[Fields]:
         """Returns the runs with this name."""
@@ -148,22 +177,31 @@ def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _tasks(run: str, state: str) -> list[Fields]:
+def _tasks(run: str, states: dict[str, str]) -> list[Fields]:
     """Returns tasks like those of Argo's nodes: the workflow, its graph, a step, its driver and its executor."""
-    flow, at = "probe-4gcxm", _now()
-    pods = {flow: f"{flow}-55", "root": f"{flow}-31", "say": f"{flow}-42", "say-driver": f"{flow}-37", "executor": ""}
+    workflow, at = "probe-4gcxm", _now()
     tasks = []
-    for name, pod in pods.items():
+    for name, child in _CHILD_PATHS.items():
         task_fields = {
-            "display_name": name,
+            "display_name": name or workflow,
             "run_id": run,
             "task_id": str(uuid.uuid4()),
             "create_time": at,
+            "start_time": at,
             "end_time": at,
         }
-        children = {"child_tasks": [{"pod_name": pod}]} if pod else {}
-        tasks.append(task_fields | children | {"state": "SUCCEEDED" if name == "say-driver" else state})
+        children = {"child_tasks": [{"pod_name": _node_id(workflow, child)}]} if child else {}
+        state = "SUCCEEDED" if name.endswith("-driver") else states.get(name, states["root"])
+        tasks.append(task_fields | children | {"state": state})
     return tasks
+
+
+def _node_id(workflow: str, path: str) -> str:
+    """The identifier of an Argo node: FNV-1a of its path."""
+    value = 2166136261
+    for byte in f"{workflow}.{path}".encode():
+        value = (value ^ byte) * 16777619 % 2**32
+    return f"{workflow}-{value}"
 
 
 def _matches(query: Fields) -> Callable[[Fields], bool]:
@@ -220,6 +258,12 @@ class _Calls:
         versions = [version for version in self._server.versions.values() if version["pipeline_id"] == pipeline]
         return _page_of("pipeline_versions", list(filter(_matches(query), versions)), query)
 
+    def get_version(self, query: Fields, body: Any, pipeline: str, version: str) -> Fields:
+        if version not in self._server.versions:
+            prefix = "Failed to get a pipeline version: ResourceNotFoundError"
+            raise PipelinesApiError(404, 5, prefix, f"PipelineVersion {version} not found")
+        return self._server.versions[version]
+
     def upload_version(self, query: Fields, body: Any) -> Fields:
         documents = list(yaml.safe_load_all(body))
         spec = {"pipeline_spec": documents[0], **({"platform_spec": documents[1]} if documents[1:] else {})}
@@ -270,6 +314,7 @@ _ROUTES: list[tuple[str, str]] = [
     (r"GET /pipelines", "list_pipelines"),
     (r"POST /pipelines", "create_pipeline"),
     (r"GET /pipelines/([^/]+)/versions", "list_versions"),
+    (r"GET /pipelines/([^/]+)/versions/([^/]+)", "get_version"),
     (r"POST /pipelines/upload_version", "upload_version"),
     (r"GET /runs", "list_runs"),
     (r"POST /runs", "create_run"),

@@ -17,10 +17,10 @@ from anamnesis.operator.api import ContinualModel, Site
 from anamnesis.operator.api.api_model import Resource
 from anamnesis.operator.api.conditions import Condition, merge_conditions
 from anamnesis.operator.api.status import ResourceStatus
+from anamnesis.operator.runtime.api_access import load_access
 from anamnesis.operator.runtime.cache import Cache
 from anamnesis.operator.runtime.cluster import Cluster
 from anamnesis.operator.runtime.json_logs import configure_logging
-from anamnesis.operator.runtime.kubernetes_api import load_configuration
 from anamnesis.operator.runtime.options import LeaseTimes, OperatorOptions
 from anamnesis.operator.runtime.process import run_operator
 from anamnesis.operator.runtime.reconcile_key import Reconcile, ReconcileKey
@@ -88,10 +88,10 @@ def main(kubeconfig: str, settings: dict[str, Any]) -> int:
     seconds = settings.pop("seconds", 0.0)
     lease = LeaseTimes(**settings.pop("lease", {}))
     options = OperatorOptions(**{**settings, "namespaces": tuple(settings["namespaces"]), "lease_times": lease})
-    client_configuration = load_configuration({}, kubeconfig)
+    access = load_access({}, kubeconfig)
     return run_operator(
         options,
-        client_configuration,
+        access,
         make_reconcile=stub_reconcile(options.identity, seconds),
         make_observer=RecordingObserver,
         stop=stop,

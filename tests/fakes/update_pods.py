@@ -71,7 +71,8 @@ def simulate_update(
     assert trigger is not None
     if read_update_result(store, trigger.claim):
         return
-    configuration, test_set = digest_json(encode(request.configuration)), freeze_first_test_set(site_store, request)
+    configuration = digest_json(encode(request.configuration.identity))
+    test_set = freeze_first_test_set(site_store, request)
     is_first_set = len(list_test_sets(site_store)) == 1
     snapshot = digest(content if is_first_set else f"{content} {test_set}")  # a snapshot names its test set
     outcome = UpdateResult(
@@ -104,7 +105,7 @@ def _simulate_training(store: Store, request: UpdateRequest, snapshot: str, test
         request.base or None,
         snapshot,
         site=request.site.name,
-        configuration=encode_object(request.configuration),
+        configuration=encode_object(request.configuration.identity),
         parts=parts,
     )
     name = write_version(store, version, blobs)

@@ -67,7 +67,7 @@ def installed_texts() -> Iterator[str]:
 def test_no_image_is_missing(bundle_folder: Path) -> None:
     listed = (bundle_folder / "images.txt").read_text().split()
     image_names = {
-        match for text in installed_texts() for match in re.findall(r"image['\"]?: *['\"]?([^\s'\"]+)", text)
+        match for text in installed_texts() for match in re.findall(r"(?<!/)image['\"]?: *['\"]?([^\s'\"]+)", text)
     }
     assert {name.partition("@")[0].removeprefix("registry.hospital.example/") for name in image_names} == set(listed)
     assert {"anamnesis-operator:0.1.0", "anamnesis-training:0.1.0"} <= set(listed)

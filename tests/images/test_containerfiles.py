@@ -75,7 +75,7 @@ def test_a_broken_rule_is_found(old: str, new: str, problem: str) -> None:
 def test_only_the_training_image_has_torch() -> None:
     extras = {name: re.search(r'"\.\[([a-z,]+)\]"', (ROOT / name).read_text()) for name in IMAGES}
     assert {name: match and set(match[1].split(",")) for name, match in extras.items()} == {
-        "Containerfile": {"learn", "operator", "pipelines"},
+        "Containerfile": {"pretrained", "operator", "pipelines"},
         "Containerfile.operator": {"operator", "pipelines"},
     }
 

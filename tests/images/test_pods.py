@@ -37,7 +37,7 @@ def test_the_training_image_has_what_steps_need() -> None:
 
 def test_a_site_is_learned_in_the_training_image() -> None:
     changes = {
-        "network": {"input": {"size": [16, 16]}, "width": 8},
+        "network": {"input": {"size": [16, 16]}, "options": {"width": 8}},
         "training": {"epochs": 1, "batchSize": 8},
         "gate": OPEN_GATE,
         "registry": {"url": "/tmp/registry"},

@@ -28,9 +28,9 @@ def test_it_is_what_cyclonedx_says_and_can_be_repeated(image: str, tmp_path: Pat
 
 def test_each_image_lists_what_it_needs_and_no_more(tmp_path: Path) -> None:
     names = {image: {component["name"].lower() for component in components(image, tmp_path)} for image in sbom.IMAGES}
-    assert {"kopf", "kfp", "kubernetes", "anamnesis"} <= names["anamnesis-operator"]
+    assert {"kfp", "kubernetes", "anamnesis"} <= names["anamnesis-operator"]
     assert not {"torch", "numpy", "monai", "pytest", "cyclonedx-python-lib"} & names["anamnesis-operator"]
-    assert {"torch", "monai", "kfp", "kopf", "anamnesis"} <= names["anamnesis-training"]
+    assert {"torch", "monai", "kfp", "kubernetes", "anamnesis"} <= names["anamnesis-training"]
     assert not {"pytest", "helm-python-sdk"} & names["anamnesis-training"]
 
 

@@ -95,7 +95,7 @@ def test_a_damaged_gzip_header_is_damage_and_not_a_foreign_format(samples, tmp_p
     assert caught.value.reason is ReadErrorReason.UNREADABLE
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damage_never_raises_anything_but_read_errors(samples, tmp_path, caplog, capfd, data):
     _, path = data.draw(st.sampled_from(samples))

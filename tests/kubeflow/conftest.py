@@ -29,7 +29,7 @@ from anamnesis import __version__
 from anamnesis.operator.backends.base import Run
 from anamnesis.operator.backends.kubeflow import KubeflowBackend
 from anamnesis.operator.backends.kubeflow_client import connect
-from anamnesis.pipelines.specialise import Runtime, SecretEnv
+from anamnesis.pipelines.runtime import Runtime, SecretEnv
 from charts.golden import CHART
 
 SPACE = "kubeflow"

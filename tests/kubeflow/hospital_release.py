@@ -55,7 +55,7 @@ def site(name: str) -> Json:
 def model(name: str, sites: tuple[str, ...], **changes: Any) -> Json:
     """A tiny model; how its pods look, the chart says."""
     spec = {
-        "network": {"input": {"size": [32, 32]}, "width": 8},
+        "network": {"input": {"size": [32, 32]}, "options": {"width": 8}},
         "training": {"epochs": 8, "batchSize": 8, "learningRate": "0.005"},
         "trigger": {"quietPeriod": "1s", "minimumNewPatients": 0},
         "gate": OPEN_GATE | {"approval": "Required"},

@@ -36,7 +36,9 @@ def test_a_run_that_nobody_asked_for_promotes_by_itself(testbed: "PipelinesTestb
         registry=f"{testbed.bucket}/registry",
         site=SiteConfig("north", testbed.upload_site("north", CLASSES), ("OT",), TASK),
         store=f"{testbed.bucket}/stores/north",
-        configuration=Configuration("ewc_prototype", {}, NetworkSettings(size=(32, 32), width=8), training),
+        configuration=Configuration(
+            "ewc_prototype", {}, NetworkSettings(size=(32, 32), options={"width": 8, "norm": "group"}), training
+        ),
         split_key="env:ANAMNESIS_SPLIT_KEY",
         gate=OPEN_POLICY,
         minimum_patients=1,

@@ -52,7 +52,9 @@ def make_request(testbed: "PipelinesTestbed") -> UpdateRequest:
         registry=f"{testbed.bucket}/registry",
         site=SiteConfig("north", testbed.upload_site("north", TASK.classes), ("OT",), TASK),
         store=f"{testbed.bucket}/stores/north",
-        configuration=Configuration("finetune", {}, NetworkSettings(size=(32, 32), width=8), training),
+        configuration=Configuration(
+            "finetune", {}, NetworkSettings(size=(32, 32), options={"width": 8, "norm": "group"}), training
+        ),
         split_key="env:ANAMNESIS_SPLIT_KEY",
         gate=OPEN_POLICY,
         minimum_patients=1,
@@ -92,7 +94,7 @@ def test_a_candidate_then_nothing_new_then_a_scheduled_evaluation(testbed: "Pipe
         store=update_request.store,
         task=TASK,
         test_set=first_result.test_set,
-        modality="OT",
+        modalities=("OT",),
     )
     second_result, second_seconds = run_update(
         testbed, replace(update_request, base=first_result.version, sites=(site_ref,)), "chest-bbbbbbbbbb"

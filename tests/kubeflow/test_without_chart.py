@@ -27,7 +27,7 @@ apiVersion: anamnesis.dev/v1alpha1
 kind: ContinualModel
 metadata: {{name: {model}}}
 spec:
-  network: {{input: {{size: [32, 32]}}, width: 8}}
+  network: {{input: {{size: [32, 32]}}, options: {{width: 8}}}}
   method: {{name: EWCPrototype}}
   training: {{epochs: 2, batchSize: 8, learningRate: "0.005"}}
   sites: [{{name: {model}-north}}, {{name: {model}-east}}]

@@ -1,12 +1,11 @@
 """Analytic learning: three tasks one after another are one joint ridge regression; the backbone stays as it was."""
 
 import copy
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 import torch
 from builders.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_of
-from safetensors.torch import save_file
 
 from anamnesis.methods import PredictionRequest
 from anamnesis.methods.acil import ACIL, ACILOptions, HeadSolver
@@ -37,7 +36,7 @@ def learn_all(method):
 def test_three_tasks_one_after_another_equal_joint_ridge_regression(features: BackboneSource) -> None:
     method = ACIL(ACILOptions(features=features, grid=2, strength=3.0), SPEC, seed=0)
     sites = learn_all(method)
-    images, targets = (torch.cat(parts) for parts in zip(*((s.images.float(), s.targets) for s in sites), strict=True))
+    images, targets = (torch.cat(parts) for parts in zip(*((s.images.float(), s.classes) for s in sites), strict=True))
     with torch.no_grad():
         wide = method.network.embed(method.network.features(images)).double()
     labels = torch.nn.functional.one_hot(targets, 7).double()
@@ -67,41 +66,31 @@ def test_random_features_need_no_training_and_answer() -> None:
     learn(method := ACIL(method.options, SPEC, seed=0), FIRST)
     first = bar_split(FIRST, context.labels, seed=5)
     answers = method.predict(first.images.float(), PredictionRequest()).logits.argmax(1)
-    assert (answers == first.targets).float().mean() > 0.9
+    assert (answers == first.classes).float().mean() > 0.9
 
 
-def test_a_file_of_weights_is_the_backbone(tmp_path: Path) -> None:
-    pretrained = Classifier(SPEC, seed=9, classes=4)
-    save_file(pretrained.state_dict(), tmp_path / "weights.safetensors")
-    method = ACIL(ACILOptions(features=BackboneSource.FILE, file=f"{tmp_path}/weights.safetensors"), SPEC, seed=0)
+def test_a_frozen_pretrained_backbone_is_not_trained() -> None:
+    pretrained = Classifier(SPEC, seed=9).backbone.state_dict()
+    method = ACIL(ACILOptions(), replace(SPEC, frozen="all"), seed=0)
+    method.load_pretrained(pretrained)
+    context = context_of((FIRST,))
+    assert method.begin_task(context, data_of(context, bar_split(FIRST, context.labels))) == []
     learn(method, FIRST)
-    (tmp_path / "weights.safetensors").unlink()  # only the first update reads it: the version has the weights
-    loaded = ACIL(method.options, SPEC, seed=0)
-    loaded.load_state_dict(method.state_dict(), 2)
-    learn(loaded, FIRST, SECOND)
-    images = torch.rand(2, 1, 16, 16)
-    torch.testing.assert_close(loaded.network.features(images), pretrained.features(images))
+    assert all(torch.equal(value, pretrained[name]) for name, value in method.network.backbone.state_dict().items())
+    assert method.network.head.weight.any()
+    learnable = ACIL(ACILOptions(), SPEC, seed=0)
+    assert learnable.begin_task(context, data_of(context, bar_split(FIRST, context.labels)))
 
 
-@pytest.mark.parametrize("content", ["missing", "torn", "other"])
-def test_a_file_that_is_not_one_is_named(content: str, tmp_path: Path) -> None:
-    file = tmp_path / "weights.safetensors"
-    if content == "torn":
-        file.write_bytes(b"\x08\0\0")
-    if content == "other":
-        save_file({"backbone.blocks.0.weight": torch.zeros(3)}, file)
-    method = ACIL(ACILOptions(features=BackboneSource.FILE, file=str(file)), SPEC, seed=0)
-    with pytest.raises(InputError, match=r"weights\.safetensors"):
-        learn(method, FIRST)
+def test_random_features_refuse_pretrained_weights() -> None:
+    method = ACIL(ACILOptions(features=BackboneSource.RANDOM), SPEC, seed=0)
+    with pytest.raises(InputError, match=r"acil\.features: random features have no use for network\.weights"):
+        method.load_pretrained(Classifier(SPEC, seed=9).backbone.state_dict())
 
 
 def test_bad_options_and_another_method_s_version_are_refused() -> None:
     with pytest.raises(InputError, match=r"acil\.strength: expected a number above 0"):
         ACILOptions(strength=0.0)
-    with pytest.raises(InputError, match="file needs the option file; set file to a safetensors file"):
-        ACILOptions(features=BackboneSource.FILE)
-    with pytest.raises(InputError, match="it has an effect only where features is file"):
-        ACILOptions(features=BackboneSource.RANDOM, file="x")
     with pytest.raises(InputError, match="acil cannot continue from the base version"):
         ACIL(ACILOptions(), SPEC, 0).load_state_dict({"network/head.bias": torch.zeros(2)}, 2)
 
@@ -109,7 +98,7 @@ def test_bad_options_and_another_method_s_version_are_refused() -> None:
 def test_nearest_class_mean_is_the_nearest_mean() -> None:
     method = NCM(AnalyticOptions(features=BackboneSource.RANDOM), SPEC, seed=0)
     sites = learn_all(method)
-    images, targets = (torch.cat(parts) for parts in zip(*((s.images.float(), s.targets) for s in sites), strict=True))
+    images, targets = (torch.cat(parts) for parts in zip(*((s.images.float(), s.classes) for s in sites), strict=True))
     wide = method.network.embed(method.network.features(images))
     means = torch.stack([wide[targets == column].mean(0) for column in range(7)])
     answers = method.predict(images, PredictionRequest()).logits.argmax(1)

@@ -1,5 +1,7 @@
 """Dark experience replay ++: both terms by hand, what is stored, and that it keeps what it would forget."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from builders.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_of
@@ -19,7 +21,7 @@ def learn(method, *tasks, settings=PLAIN, count=20):
     context = context_of(tasks, settings)
     split = bar_split(tasks[-1], context.labels, count)
     if len(tasks) > 1:  # the bars are horizontal at the second site
-        split = TensorSplit(split.images.transpose(2, 3).contiguous(), split.targets, split.sample_ids)
+        split = TensorSplit.of_images(split.images.transpose(2, 3).contiguous(), split.classes, split.sample_ids)
     train(method, context, data_of(context, split), PRECISION)
     return split
 
@@ -40,6 +42,21 @@ def test_both_terms_are_the_formula_and_unknown_columns_do_not_count() -> None:
     assert terms["replay"].item() == pytest.approx(expected.item(), rel=1e-4)
 
 
+def test_new_and_replayed_images_share_the_statistics_of_one_batch() -> None:
+    """With statistics of its own for each site, a model answers otherwise in evaluation than it learned."""
+    method = DERPP(DERPPOptions(buffer=8, alpha=0.0), replace(SPEC, options={"width": 8, "norm": "batch"}), seed=0)
+    learn(method, FIRST)
+    context = context_of((FIRST, SECOND), PLAIN)
+    data = data_of(context, bar_split(SECOND, context.labels))
+    method.begin_task(context, data)
+    batch, replayed = next(data(Split.TRAIN)), method._buffer.samples
+    answers = method.network.train()(torch.cat([batch.images, replayed.images.float() / 255]))
+    terms = method.loss(batch, STEP)
+    assert set(terms) == {"classification", "replay"}  # no pass through the network for a weight of 0
+    expected = torch.nn.functional.cross_entropy(answers[: len(batch.images)], batch.classes)
+    assert terms["classification"].item() == pytest.approx(expected.item(), rel=1e-4)
+
+
 def test_the_buffer_holds_clean_images_of_both_sites_as_bytes() -> None:
     method = DERPP(DERPPOptions(buffer=16), SPEC, seed=0)
     settings = TrainingSettings(epochs=2, batch_size=8)
@@ -48,7 +65,7 @@ def test_the_buffer_holds_clean_images_of_both_sites_as_bytes() -> None:
     assert samples.images.dtype is torch.uint8
     assert method._buffer.offered_count == 2 * 2 * 20
     clean = torch.cat([(site.images.float() * 255).round().byte() for site in sites]).flatten(1)
-    targets = torch.cat([site.targets for site in sites]).tolist()
+    targets = torch.cat([site.classes for site in sites]).tolist()
     target_by_image = {tuple(image): target for image, target in zip(clean.tolist(), targets, strict=True)}
     assert [target_by_image[tuple(image)] for image in samples.images.flatten(1).tolist()] == samples.targets.tolist()
     assert {int(target) // 2 > 0 for target in samples.targets} == {False, True}
@@ -60,7 +77,7 @@ def test_it_keeps_what_fine_tuning_forgets() -> None:
         old = learn(method, FIRST, count=40)
         learn(method, FIRST, SECOND, count=40)
         answers = method.predict(old.images.float(), PredictionRequest()).logits.argmax(1)
-        accuracies[method.name] = (answers == old.targets).float().mean()
+        accuracies[method.name] = (answers == old.classes).float().mean()
     assert accuracies["derpp"] > accuracies["finetune"] + 0.3
 
 

@@ -15,6 +15,7 @@ from anamnesis.methods.ewc import EWC, EWCOptions
 from anamnesis.methods.ewc_prototype import EWCPrototype
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
 from anamnesis.methods.fisher.diagonal import FisherKind
+from anamnesis.methods.stage import TrainingPass
 from anamnesis.records import Configuration, InputError, NetworkSettings, Split, Task, TrainingSettings
 from anamnesis.training import precision_for, train
 
@@ -75,7 +76,7 @@ def test_the_loss_is_the_formula_by_a_naive_loop() -> None:
     with torch.no_grad():
         for value in method.network.parameters():
             value.add_(0.01)
-    batch = next(iter(data(Split.TRAIN, 1, stage="train")))
+    batch = next(iter(data(Split.TRAIN, TrainingPass("train"))))
     terms = method.loss(batch, TrainingStep("train", 0, step_index=0, total_steps=12, learning_rate=1e-3))
     parameters = dict(method.network.named_parameters())
     penalty = sum(
@@ -84,7 +85,7 @@ def test_the_loss_is_the_formula_by_a_naive_loop() -> None:
     )
     assert terms["ewc"].item() == pytest.approx(7.0 / 2 * penalty, rel=1e-3)
     logits = method.network(batch.images)[:, 2:]  # the classes of the second task
-    assert terms["classification"].item() == pytest.approx(functional.cross_entropy(logits, batch.targets - 2).item())
+    assert terms["classification"].item() == pytest.approx(functional.cross_entropy(logits, batch.classes - 2).item())
 
 
 def test_the_first_task_is_fine_tuning() -> None:
@@ -124,7 +125,7 @@ def test_it_is_ewc_prototype_with_this_penalty_alone_bit_for_bit(
     options: dict[str, Any], prototype_options_by_path: dict[str, object], norm: str
 ) -> None:
     """The scoreboard's stored EWC rows were measured with that configuration."""
-    spec = NetworkSettings(size=SPEC.size, width=SPEC.width, norm=norm)
+    spec = NetworkSettings(size=SPEC.size, options={**SPEC.options, "norm": norm})
     options = options | {
         name: kind(options[name])
         for name, kind in (("fisher", FisherKind), ("competing", SoftmaxScope))

@@ -3,7 +3,8 @@
 import copy
 import re
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ from anamnesis.methods.finetune import Finetune, FinetuneOptions
 from anamnesis.methods.heads.head_refit import HeadRefit
 from anamnesis.methods.heads.task_router import ClassifierMode
 from anamnesis.methods.losses.saliency_alignment import SaliencyAlignmentLoss
+from anamnesis.methods.stage import TrainingPass
 from anamnesis.records import AnamnesisError, Configuration, InputError, Split, Task, TaskType, TrainingSettings
 from anamnesis.storage.store import open_store
-from anamnesis.training import Checkpoints, TensorSplit, precision_for, train
-from anamnesis.training.loop import gradient_norms
+from anamnesis.training import CheckpointPace, Checkpoints, TensorSplit, precision_for, train
+from anamnesis.training.optimiser_steps import gradient_norms
 
 PRECISION = precision_for(Configuration("finetune"), "cpu")
 Options = Mapping[str, object]
@@ -65,13 +67,19 @@ def terms_of(method: EWCPrototype, *tasks: Task, step: TrainingStep | None = Non
     data = data_of(context, bar_split(tasks[-1], context.labels))
     method.begin_task(context, data)
     return method.loss(
-        next(iter(data(Split.TRAIN, 1, stage="train"))),
+        next(iter(data(Split.TRAIN, TrainingPass("train")))),
         step or TrainingStep("train", 0, step_index=0, total_steps=12, learning_rate=1e-3),
     )
 
 
 def trained_on_first(options: Options = NO_OPTIONS) -> EWCPrototype:
-    method = make(options)
+    """A copy of the method after the first task; with equal options it is trained once."""
+    return copy.deepcopy(_trained_on_first(tuple(sorted(options.items()))))
+
+
+@cache
+def _trained_on_first(options: tuple[tuple[str, object], ...]) -> EWCPrototype:
+    method = make(dict(options))
     learn(method, FIRST)
     return method
 
@@ -92,7 +100,7 @@ def test_9_every_term_reaches_the_encoder_and_only_pictures_reach_the_decoder() 
         for value in method.network.parameters():
             value.add_(0.01)
     terms = method.loss(
-        next(iter(method._data(Split.TRAIN, 1, stage="train"))),
+        next(iter(method._data(Split.TRAIN, TrainingPass("train")))),
         TrainingStep("train", 0, step_index=0, total_steps=12, learning_rate=1e-3),
     )
     assert set(terms) == {
@@ -154,34 +162,28 @@ class TrainingKilledError(Exception):
     """Stands for SIGKILL inside one process."""
 
 
-@pytest.mark.parametrize("kill_at", [1, 3, 5])
-def test_10_killed_inside_the_second_task_it_ends_with_equal_bits_and_an_equal_log(
-    kill_at: int, tmp_path: Path
-) -> None:
+def test_10_killed_inside_the_second_task_it_ends_with_equal_bits_and_an_equal_log(tmp_path: Path) -> None:
     """Before the prototypes are fixed, after, and at the end."""
     options = {"visual_prototypes.warm_up": 0.3, "saliency.ramp": 0.3}
-    state = trained_on_first(options).state_dict()
-
-    def fresh() -> EWCPrototype:
-        method = make(options)
-        method.load_state_dict(copy.deepcopy(state), 2)
-        return method
-
-    def kill(completed: int, total: int, unit: str) -> None:
-        if completed == kill_at:
-            raise TrainingKilledError
-
-    whole, broken, resumed = fresh(), fresh(), fresh()
+    whole = trained_on_first(options)
     expected = learn(whole, FIRST, SECOND)
-    checkpoints = Checkpoints(open_store(tmp_path.as_uri()), "checkpoints/x", interval_seconds=0)
-    with pytest.raises(TrainingKilledError):
-        learn(broken, FIRST, SECOND, checkpoints=checkpoints, progress=kill)
-    resumed_log = learn(resumed, FIRST, SECOND, checkpoints=checkpoints)
-    for ours, theirs in zip(resumed_log.epoch_losses, expected.epoch_losses, strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-6)
-    first, second = whole.state_dict(), resumed.state_dict()
-    assert first.keys() == second.keys()
-    assert all(torch.equal(value, second[name]) for name, value in first.items() if isinstance(value, torch.Tensor))
+    for kill_at in (1, 3, 5):
+
+        def kill(completed: int, total: int, unit: str, last: int = kill_at) -> None:
+            if completed == last:
+                raise TrainingKilledError
+
+        broken, resumed = trained_on_first(options), trained_on_first(options)
+        checkpoints = Checkpoints(open_store(tmp_path.as_uri()), f"checkpoints/{kill_at}", pace=CheckpointPace(0, 0))
+        with pytest.raises(TrainingKilledError):
+            learn(broken, FIRST, SECOND, checkpoints=checkpoints, progress=kill)
+        resumed_log = learn(resumed, FIRST, SECOND, checkpoints=checkpoints)
+        for ours, theirs in zip(resumed_log.epoch_losses, expected.epoch_losses, strict=True):
+            assert ours == pytest.approx(theirs, rel=1e-6), kill_at
+        first, second = whole.state_dict(), resumed.state_dict()
+        assert first.keys() == second.keys()
+        for name, value in first.items():
+            assert not isinstance(value, torch.Tensor) or torch.equal(value, second[name]), (kill_at, name)
 
 
 def test_saliency_waits_for_the_warm_up_and_is_ramped() -> None:
@@ -277,7 +279,7 @@ def test_the_head_of_new_classes_is_their_discriminant_and_old_rows_stay() -> No
     method = trained_on_first({"classifier.refit_ridge": 1.0})
     context = context_of((FIRST,), SETTINGS)
     batches = list(data_of(context, bar_split(FIRST, context.labels))(Split.TRAIN))
-    images, targets = torch.cat([b.images for b in batches]), torch.cat([b.targets for b in batches])
+    images, targets = torch.cat([b.images for b in batches]), torch.cat([b.classes for b in batches])
     with torch.no_grad():
         codes = method.network.features(images).mean((2, 3)).double()
     means = torch.stack([codes[targets == column].mean(0) for column in (0, 1)])
@@ -318,10 +320,6 @@ def test_10_a_site_that_shares_no_prototypes_leaves_none() -> None:
     assert "prototype_retention" not in last
 
 
-def bad_split(**changes: Any) -> TensorSplit:
-    return replace(bar_split(FIRST, context_of((FIRST,)).labels), **changes)
-
-
 @pytest.mark.parametrize(("competing", "other_rows"), [(SoftmaxScope.TASK, False), (SoftmaxScope.SEEN, True)])
 def test_stored_prototypes_compete_with_the_classes_that_new_images_compete_with(
     competing: SoftmaxScope, other_rows: bool
@@ -353,7 +351,7 @@ def test_bad_input_a_class_of_one_sample_or_of_none_is_a_stable_run(indices: lis
     method = make({"visual_prototypes.minimum_images": 1, "classifier.mode": mode})
     learn(method, SECOND)
     split = bar_split(FIRST, context_of((SECOND, FIRST)).labels)
-    few = TensorSplit(split.images[indices], split.targets[indices], tuple(map(str, indices)))
+    few = TensorSplit.of_images(split.images[indices], split.classes[indices], tuple(map(str, indices)))
     log = learn(method, SECOND, FIRST, split=few)
     assert all(torch.tensor(list(epoch.values())).isfinite().all() for epoch in log.epoch_losses)
     assert_sound(method)
@@ -378,11 +376,11 @@ def test_bad_input_maps_that_are_zero_everywhere_are_a_stable_run(
         }
     )
     split = bar_split(FIRST, context_of((FIRST,)).labels)
-    black = TensorSplit(torch.zeros_like(split.images), split.targets, split.sample_ids)
+    black = TensorSplit.of_images(torch.zeros_like(split.images), split.classes, split.sample_ids)
     terms = terms_of(method, FIRST)
     torch.nn.init.zeros_(method.network.head.weight)
     terms = method.loss(
-        next(iter(method._data(Split.TRAIN, 1, stage="train"))),
+        next(iter(method._data(Split.TRAIN, TrainingPass("train")))),
         TrainingStep("train", 0, step_index=0, total_steps=12, learning_rate=1e-3),
     )
     norms = gradient_norms(terms, list(method.network.parameters()))

@@ -18,7 +18,7 @@ def learn(method, *tasks, count=40):
     context = context_of(tasks, SETTINGS)
     split = bar_split(tasks[-1], context.labels, count)
     if len(tasks) > 1:  # the bars are horizontal at the second site
-        split = TensorSplit(split.images.transpose(2, 3).contiguous(), split.targets, split.sample_ids)
+        split = TensorSplit.of_images(split.images.transpose(2, 3).contiguous(), split.classes, split.sample_ids)
     train(method, context, data_of(context, split), PRECISION)
     return split
 
@@ -39,7 +39,7 @@ def test_it_remembers_by_its_buffer_and_by_nothing_else() -> None:
     first = learn(method, FIRST)
     learn(method, FIRST, SECOND)
     answers = method.predict(first.images.float(), PredictionRequest()).logits.argmax(1)
-    assert (answers == first.targets).float().mean() > 0.8
+    assert (answers == first.classes).float().mean() > 0.8
     emptied = GDumb(GDumbOptions(buffer=20), SPEC, seed=0)
     learn(emptied, FIRST)
     emptied._buffer.samples = None

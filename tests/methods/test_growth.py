@@ -20,7 +20,7 @@ from anamnesis.methods.lwf import LWF, LWFOptions
 from anamnesis.methods.site_state import site_of_part, site_part
 from anamnesis.records import Configuration, InputError, Task, TrainingSettings, find_class_indices, label_space
 from anamnesis.storage.store import open_store
-from anamnesis.training import Checkpoints, TensorSplit, precision_for, train
+from anamnesis.training import CheckpointPace, Checkpoints, TensorSplit, precision_for, train
 
 PRECISION = precision_for(Configuration("finetune"), "cpu")
 SETTINGS = TrainingSettings(epochs=8, batch_size=8, learning_rate=5e-3, augment=False)
@@ -50,7 +50,7 @@ def split_of(task: Task, labels: tuple[str, ...], count: int = 40, swapped: bool
     split = bar_split(task, labels, count)
     if swapped:
         first, second = find_class_indices(task, labels)
-        split.targets.copy_(first + second - split.targets)
+        split.classes.copy_(first + second - split.classes)
     return split
 
 
@@ -65,7 +65,7 @@ def accuracy(method: Method[Any], task: Task, *visits: Visit) -> float:
     split = bar_split(task, labels, 40, seed=7)
     logits = method.predict(split.images.float(), PredictionRequest(find_class_indices(task, labels))).logits
     assert logits is not None
-    return float((logits.argmax(1) == split.targets).float().mean())
+    return float((logits.argmax(1) == split.classes).float().mean())
 
 
 def tensors_of(method: Method[Any]) -> dict[str, Tensor]:
@@ -156,7 +156,7 @@ def test_a_returning_site_that_was_killed_ends_with_equal_bits(name: str, tmp_pa
         if completed == 2:
             raise KilledError
 
-    checkpoints = Checkpoints(open_store(tmp_path.as_uri()), "checkpoints/x", interval_seconds=0)
+    checkpoints = Checkpoints(open_store(tmp_path.as_uri()), "checkpoints/x", pace=CheckpointPace(0, 0))
     visits = (NORTH, SOUTH, NORTH)
     learn(whole, *visits, settings=SHORT)
     if name not in ("acil", "ncm"):  # closed forms have no step

@@ -20,21 +20,21 @@ def learn(method, *tasks, turned=False):
     context = context_of(tasks, SETTINGS)
     split = bar_split(tasks[-1], context.labels, 40)
     if turned:
-        split = TensorSplit(split.images.transpose(2, 3).contiguous(), split.targets, split.sample_ids)
+        split = TensorSplit.of_images(split.images.transpose(2, 3).contiguous(), split.classes, split.sample_ids)
     train(method, context, data_of(context, split), PRECISION)
     return split
 
 
 def accuracy(method, split, columns=()):
     logits = method.predict(split.images.float(), PredictionRequest(columns)).logits
-    return (logits.argmax(1) == split.targets).float().mean()
+    return (logits.argmax(1) == split.classes).float().mean()
 
 
 def test_both_sites_stay_learned_with_and_without_the_task_being_given() -> None:
     method = Specialists(SpecialistsOptions(strength=1.0), SPEC, seed=0)
     first = learn(method, FIRST)
     before = copy.deepcopy(method.network.members[0].state_dict())
-    maps = explain_classes(method, first.images.float(), first.targets, (0, 1)).whole
+    maps = explain_classes(method, first.images.float(), first.classes, (0, 1)).whole
     second = learn(method, FIRST, SECOND, turned=True)
     after = method.network.members[0].state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
@@ -47,7 +47,7 @@ def test_both_sites_stay_learned_with_and_without_the_task_being_given() -> None
         method.predict(first.images.float(), PredictionRequest()).logits.exp().sum(1), torch.ones(40)
     )
     # Two networks side by side still look where the first one looked.
-    later_maps = explain_classes(method, first.images.float(), first.targets, (0, 1)).whole
+    later_maps = explain_classes(method, first.images.float(), first.classes, (0, 1)).whole
     torch.testing.assert_close(later_maps, maps, rtol=1e-3, atol=1e-4)
 
 

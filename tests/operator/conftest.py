@@ -22,7 +22,7 @@ apiVersion: anamnesis.dev/v1alpha1
 kind: ContinualModel
 metadata: {name: chest}
 spec:
-  network: {name: ResNet18, input: {channels: 1, size: [64, 64]}}
+  network: {type: ResNet18, input: {channels: 1, size: [64, 64]}}
   method: {name: EWCPrototype, ewcPrototype: {consolidation: {penalty: "3000"}, fisher: {kind: Sampled}}}
   sites: [{name: guangzhou}, {name: bethesda}]
   gate: {floor: "0.80", margin: "0.03", saliencyFloor: "0.40", approval: Required}

@@ -11,9 +11,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from anamnesis.operator.api import ContinualModel, Site, UpdateApproval, reasons
 from anamnesis.operator.api.api_model import Resource
-from anamnesis.operator.api.condition_types import AWAITING_APPROVAL, DECIDED, READABLE, READY, RECORDED
+from anamnesis.operator.api.condition_types import AWAITING_APPROVAL, DECIDED, READY, RECORDED
 from anamnesis.operator.api.update import ModelUpdate
-from anamnesis.operator.metrics import METRIC_DEFINITIONS, OperatorMetrics, ResourceCollector, render_exposition
+from anamnesis.operator.controllers.continualmodel.conditions.task_scores import drifting_condition
+from anamnesis.operator.metrics import METRIC_DEFINITIONS, OperatorMetrics, ResourceCollector
 
 DIGEST = "sha256:" + "4f1c" * 16
 NOON = "2026-11-21T12:00:00Z"
@@ -108,7 +109,7 @@ def series(text: bytes) -> dict[tuple[str, frozenset[str]], float]:
 
 
 def exported_series(*resources: Resource) -> dict[tuple[str, frozenset[str]], float]:
-    return series(render_exposition(ResourceCollector(lambda: resources)))
+    return series(ResourceCollector(lambda: resources).render())
 
 
 def test_the_status_of_a_model_becomes_series() -> None:
@@ -136,6 +137,45 @@ def test_the_status_of_a_model_becomes_series() -> None:
     assert {key: samples.get(key) for key in expected} == expected
 
 
+DISTANCE = {
+    "site": "guangzhou",
+    "task": "pneumonia",
+    "metric": "SurfaceDistance",
+    "frozenScore": {"value": "2.5", "cases": 120},
+    "recentScore": {"value": "4", "cases": 31},
+    "firstScore": "2",
+    "ceiling": "5",
+    "margin": "1",
+}
+
+
+def test_where_lower_is_better_a_higher_score_is_forgetting() -> None:
+    samples, task = exported_series(model({**STATUS, "tasks": [DISTANCE]})), frozenset({"guangzhou", "pneumonia"})
+    assert samples["task_forgotten_ratio", task] == 0.5
+    assert (samples["task_ceiling_ratio", task], samples.get(("task_floor_ratio", task))) == (5, None)
+    assert samples["task_info", task | {"SurfaceDistance", "lower", "input pixels"}] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "problems"),
+    [
+        ({}, (False, False, False)),
+        ({"frozenScore": {"value": "3.1"}}, (True, False, False)),
+        ({"frozenScore": {"value": "1"}}, (False, False, False)),
+        ({"frozenScore": {"value": "5.1"}, "margin": "9"}, (False, True, False)),
+        ({"recentScore": {"value": "5.1"}}, (False, False, True)),
+        ({"recentScore": {"value": "0"}}, (False, False, False)),
+    ],
+)
+def test_a_distance_is_a_problem_above_its_limits(changes: dict[str, Any], problems: tuple[bool, ...]) -> None:
+    (task,) = model({**STATUS, "tasks": [{**DISTANCE, **changes}]}).status.tasks
+    assert (task.is_forgotten, task.is_beyond_limit, task.is_drifting) == problems
+    condition = drifting_condition([task])
+    assert condition.status == str(task.is_drifting)
+    if task.is_drifting:
+        assert "SurfaceDistance 5.1 (n=0) on recent cases is above the ceiling 5 input pixels" in condition.message
+
+
 def test_forgetting_is_computed_in_decimals() -> None:
     forgotten = exported_series(model(STATUS))["task_forgotten_ratio", frozenset({"guangzhou", "pneumonia"})]
     assert forgotten == 0.05  # 0.91 - 0.86 in binary is above a margin of 0.05
@@ -152,10 +192,10 @@ def test_unknown_values_have_no_series() -> None:
 
 def test_the_status_of_a_site_becomes_series() -> None:
     source = {"fingerprint": DIGEST, "files": 12, "patients": 4, "lastChangeTime": NOON}
-    readable = {"type": READABLE, "status": "False", "reason": reasons.UNREACHABLE}
+    readable = {"type": READY, "status": "False", "reason": reasons.UNREACHABLE}
     samples = exported_series(site({"source": source, "conditions": [readable]}))
     site_labels = frozenset({"guangzhou"})
-    assert (samples["site_readable", site_labels], samples["site_files", site_labels]) == (0, 12)
+    assert (samples["site_ready", site_labels], samples["site_files", site_labels]) == (0, 12)
     assert samples["site_poll_interval_seconds", site_labels] == 120
     assert ("site_polled_timestamp_seconds", site_labels) not in samples
 
@@ -222,7 +262,7 @@ def test_series_end_with_their_resource_and_with_leadership() -> None:
 
 def test_the_process_is_measured() -> None:
     clock_time = [90.0]
-    metrics = OperatorMetrics(lambda: (), "1.2.3", lambda: clock_time[0], lambda: 5.0)
+    metrics = OperatorMetrics(lambda: (), "1.2.3", monotonic=lambda: clock_time[0], clock=lambda: 5.0)
     clock_time[0] = 100.0
     metrics.record_reconcile("Site", "error", 0.2)
     metrics.set_queue_depth(3)
@@ -239,6 +279,54 @@ def test_the_process_is_measured() -> None:
     assert samples["operator_started_timestamp_seconds", frozenset()] == 5
 
 
+def healthy_status(sites: int) -> dict[str, Any]:
+    """Of a model with a champion that learned all its sites, with nothing to do."""
+    statuses = {"Ready": "True", "Progressing": "False", "Stalled": "False", "BackendReachable": "True"}
+    statuses |= {"AwaitingApproval": "False", "Forgetting": "False", "Drifting": "False"}
+    conditions = [{"type": name, "status": status, "reason": "X"} for name, status in statuses.items()]
+    names = [f"site-{number}" for number in range(sites)]
+    scores = {key: STATUS["tasks"][0][key] for key in ("task", "metric", "firstScore", "floor", "evaluationTime")}
+    scores |= {"frozenScore": {"value": "0.90", "low": "0.85", "high": "0.95", "cases": 120}, "margin": "0.05"}
+    return {
+        **STATUS,
+        "update": None,
+        "conditions": conditions,
+        "sites": [{"name": name, "state": "Learned", "samples": 90, "lastLearnedTime": NOON} for name in names],
+        "tasks": [{"site": name, **scores} for name in names],
+    }
+
+
+def names_of(status: dict[str, Any], models_with_all_series: int) -> list[str]:
+    text = ResourceCollector(lambda: [model(status)], models_with_all_series=models_with_all_series).render().decode()
+    return [line.partition("{")[0] for line in text.splitlines() if not line.startswith("#")]
+
+
+def test_of_many_models_each_has_at_most_20_series_where_nothing_is_wrong() -> None:
+    assert len(names_of(healthy_status(5), models_with_all_series=0)) <= 20
+    assert len(names_of(healthy_status(5), models_with_all_series=1)) > 100
+
+
+def test_of_many_models_a_problem_has_the_series_of_its_alert() -> None:
+    status = healthy_status(5)
+    status["tasks"][1] = {**status["tasks"][1], "firstScore": "0.99"}
+    status["conditions"][3] |= {"status": "False", "reason": "Unreachable"}
+    names = names_of(status, models_with_all_series=0)
+    assert names.count("anamnesis_task_forgotten_ratio") == names.count("anamnesis_task_margin_ratio") == 1
+    assert names.count("anamnesis_model_condition") == 1
+
+
+def test_a_scrape_reads_only_what_changed_and_follows_each_change() -> None:
+    resources: list[Resource] = [model(healthy_status(1)), model(healthy_status(1), "hand")]
+    collector = ResourceCollector(lambda: resources)
+    first = collector.render()
+    assert collector.render() == first
+    resources[1] = model({}, "hand")
+    assert collector.render() == ResourceCollector(lambda: resources).render() != first
+    resources.append(approval("chest-2", "True"))
+    resources.append(update("chest-2", 2, {}))
+    assert b'anamnesis_model_approvals{model="chest",namespace="wards",result="recorded"} 1.0' in collector.render()
+
+
 def test_each_label_is_a_name_or_a_word_of_a_list() -> None:
     names = {"namespace", "model", "site", "task"}
     words = {
@@ -248,6 +336,8 @@ def test_each_label_is_a_name_or_a_word_of_a_list() -> None:
         "state",
         "evaluation_set",
         "metric",
+        "better",
+        "unit",
         "reason",
         "method",
         "kind",

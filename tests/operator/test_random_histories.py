@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 from fakes.hospital import AUTOMATIC_GATE, START, FakeHospital, HospitalNetwork
 from fakes.signed_hospital import OPERATOR, OTHER_OPERATOR, RUN, key_file, make_hospital, private_key, signing_spec
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from anamnesis.operator.addresses import RUN_KEY_VARIABLE
@@ -58,6 +58,8 @@ unusual = st.one_of(
     st.tuples(st.just("state"), one_of_two, st.sampled_from(["Active", "Suspended"])),
     st.tuples(st.just("delete"), one_of_two, st.just("")),
     st.tuples(st.just("outage"), one_of_two, st.just("")),
+    st.tuples(st.just("recreate"), st.integers(0, 9), st.sampled_from(["", "kill"])),
+    st.tuples(st.sampled_from(["lose", "terminate", "outdate"]), one_of_two, st.just("")),
 )
 BEGUN: list[Step] = [("drop", 0, "north"), ("reconcile", 0, ""), ("reconcile", 1, "")]
 ROUND: list[Step] = [("work", 0, ""), ("reconcile", 0, ""), ("say", 0, "Approve"), ("reconcile", 0, "")]
@@ -94,6 +96,14 @@ class HistorySimulation:
             case "fail":
                 for name in hospital.backend.live_runs:
                     hospital.backend.end_run(name, RunState(argument))
+            case "lose":
+                hospital.backend.lost_runs.update(hospital.backend.live_runs)
+            case "terminate":
+                for run in list(hospital.backend.runs_by_name.values()):
+                    hospital.backend.cancel(run)
+            case "outdate":
+                for name in hospital.backend.live_runs:
+                    hospital.backend.outdate_run(name)
             case "clock":
                 self.network.now += timedelta(seconds=number)
                 self.time_advanced += max(timedelta(seconds=number), timedelta(0))
@@ -110,11 +120,24 @@ class HistorySimulation:
             case "delete":
                 for update in hospital.updates:
                     hospital.cluster.delete(update)
+            case "recreate":
+                self.recreate_model(hospital, number, is_killed=argument == "kill")
             case "outage":
                 self.network.unreachable = True
                 hospital.reconcile()
                 self.network.unreachable = False
         self.check()
+
+    def recreate_model(self, hospital: FakeHospital, writes: int, is_killed: bool) -> None:
+        """Deletes the model, lets the operator end what it left, perhaps not to its end, and applies it again."""
+        hospital.cluster.delete(hospital.model)
+        if is_killed:
+            hospital.reconcile_until_killed(writes)
+        elif writes % 2:
+            hospital.reconcile()
+            assert not hospital.backend.live_runs
+            assert hospital.updates == ()
+        hospital.recreate_model()
 
     def check(self) -> None:
         """Checks the invariants."""
@@ -135,7 +158,7 @@ class HistorySimulation:
         unchanged = 0
         for _ in range(60):
             state_before = self.observable_state()
-            self.network.now = max(self.network.now, START) + timedelta(hours=7)
+            self.network.now = max(self.network.now, START) + timedelta(hours=13)
             for hospital in self.hospitals:
                 hospital.reconcile()
                 hospital.finish_runs()
@@ -143,7 +166,7 @@ class HistorySimulation:
                 hospital.decide_pending()
                 hospital.reconcile()
             unchanged = unchanged + 1 if state_before == self.observable_state() else 0
-            if unchanged == 3:
+            if unchanged == 3:  # longer than the deadline of a run, which ends one whose Workflow is gone
                 return
         raise AssertionError(f"the state still changes: {[h.states() for h in self.hospitals]}")
 
@@ -189,17 +212,19 @@ def simulate(operators: int, approval: str, history: Sequence[Step]) -> HistoryS
     return simulation
 
 
-quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+half_as_many = settings(max_examples=settings.default.max_examples // 2)  # a history takes half a second
 
 
-@quick
+@half_as_many
 @given(st.sampled_from(["Automatic", "Required"]), steps)
 @example("Required", [("drop", 0, "north"), ("kill", 2, ""), ("kill", 1, ""), ("work", 0, ""), ("kill", 3, "")])
+@example("Automatic", [*BEGUN, ("lose", 0, ""), ("drop", 0, "south"), ("terminate", 0, ""), ("reconcile", 0, "")])
+@example("Automatic", [*BEGUN, ("outdate", 0, ""), ("kill", 1, ""), ("reconcile", 0, ""), ("lose", 0, "")])
 def test_one_operator(approval: str, history: list[Step]) -> None:
     simulate(1, approval, history)
 
 
-@quick
+@half_as_many
 @given(st.sampled_from(["Automatic", "Required"]), steps)
 def test_two_operators_that_share_a_registry(approval: str, history: list[Step]) -> None:
     simulate(2, approval, history)

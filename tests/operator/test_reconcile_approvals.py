@@ -46,12 +46,19 @@ def test_another_digest_another_update_an_unchecked_author_are_refused(network: 
     assert {hospital.approval_result(approval) for approval in approvals.values()} == {
         ("False", reason) for reason in approvals
     }
-    hospital.cluster.guarded_since = None
-    approval = hospital.create_approval("Approve", version, name)
-    hospital.reconcile()
-    hospital.cluster.guarded_since = network.now - timedelta(days=1)
-    hospital.reconcile()
-    assert hospital.approval_result(approval) == ("False", "AuthorUnverified")
+    for guarded_since, may_read, cause in (
+        (None, True, "is not installed"),
+        (None, False, "the operator may not read the admission policy"),
+        (network.now, True, "was created before the admission policy"),
+    ):
+        hospital.cluster.guarded_since, hospital.cluster.may_read_policy = guarded_since, may_read
+        approval = hospital.create_approval("Approve", version, name)
+        hospital.reconcile()
+        hospital.cluster.guarded_since, hospital.cluster.may_read_policy = network.now - timedelta(days=1), True
+        hospital.reconcile()
+        assert hospital.approval_result(approval) == ("False", "AuthorUnverified")
+        assert hospital.cluster.events[-1][1] == "Warning"
+        assert cause in hospital.cluster.events[-1][3]
     assert hospital.model.status.champion is None
 
 

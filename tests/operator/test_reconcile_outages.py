@@ -13,7 +13,7 @@ from anamnesis.operator.api.condition_types import BACKEND_REACHABLE, READY
 from anamnesis.operator.backends.base import Backend
 from anamnesis.operator.controllers.continualmodel.controller import ModelReconciler
 from anamnesis.operator.controllers.options import ReconcileOptions
-from anamnesis.operator.plan.planning import SERVER_RETRY_INTERVAL
+from anamnesis.operator.plan.planning import REFUSAL_RETRY_INTERVAL, SERVER_RETRY_INTERVAL
 from anamnesis.operator.runtime.reconcile_key import ReconcileKey
 from anamnesis.records import AnamnesisError, InputError, RefusedError, UnreachableError
 from anamnesis.registry import Log, verify_log
@@ -184,7 +184,7 @@ def test_a_back_end_that_cannot_be_made_stops_its_own_model_only_and_loses_nothi
         hospital.cluster, network.clock, ReconcileOptions({}, Path("/nowhere"), backends, network.store)
     ).reconcile
     for _ in range(2):  # before the runs' work, and after it
-        assert reconcile(KEY) == SERVER_RETRY_INTERVAL
+        assert reconcile(KEY) == (SERVER_RETRY_INTERVAL if reason == "Unreachable" else REFUSAL_RETRY_INTERVAL)
         reconcile(ReconcileKey("ContinualModel", "hospital", "head"))
         condition = hospital.model.status.condition(BACKEND_REACHABLE)
         assert condition

@@ -82,7 +82,7 @@ def test_a_request_is_refused_while_the_operator_does_not_report(hospital: FakeH
     if not is_new:
         hospital.reconcile()
         hospital.edit_model(state="Suspended")
-    generation, observed_generation = (1, 0) if is_new else (2, 1)
+    generation, observed_generation = (1, -1) if is_new else (2, 1)
     with pytest.raises(UnreachableError) as refusal:
         command_update(hospital, "north", operator_is_up=False)
     assert str(refusal.value).startswith(

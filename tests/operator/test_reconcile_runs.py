@@ -1,12 +1,17 @@
 """What becomes of runs that fail, hang, vanish or are cancelled, and of what is deleted while they live."""
 
+import json
 from datetime import timedelta
 
+import pytest
 from fakes.hospital import FakeHospital, HospitalNetwork
+from fakes.signed_hospital import OPERATOR, RUN, key_file, make_hospital, private_key, signing_spec
 
-from anamnesis.operator.api.condition_types import STALLED
-from anamnesis.operator.api.update import ModelUpdate
+from anamnesis.operator.addresses import RUN_KEY_VARIABLE
+from anamnesis.operator.api.condition_types import DECIDED, RUN_SUCCEEDED, STALLED
 from anamnesis.operator.backends.base import RunState
+from anamnesis.records import StepFailure
+from anamnesis.registry import write_step_failure
 
 
 def test_a_run_that_fails_is_tried_again_and_given_up(network: HospitalNetwork) -> None:
@@ -87,22 +92,6 @@ def test_a_deleted_update_is_made_again_and_its_run_goes_on(network: HospitalNet
     assert hospital.states()["north"] == "Learned"
 
 
-def test_a_model_that_is_deleted_ends_its_runs_first(network: HospitalNetwork, hospital: FakeHospital) -> None:
-    network.add_data("north", "a")
-    hospital.reconcile()
-    model = hospital.model
-    assert model.metadata.finalizers
-    hospital.cluster.delete(model)
-    network.unreachable = True
-    hospital.reconcile()
-    assert hospital.model.metadata.deletion_timestamp
-    network.unreachable = False
-    hospital.reconcile()
-    assert hospital.cluster.get(type(model), "hospital", "chest") is None
-    assert hospital.cluster.list(ModelUpdate, "hospital") == ()
-    assert not hospital.backend.live_runs
-
-
 def test_a_model_that_is_deleted_keeps_nobody_waiting_for_its_claims(
     network: HospitalNetwork, hospital: FakeHospital
 ) -> None:
@@ -120,3 +109,79 @@ def test_a_model_that_is_deleted_keeps_nobody_waiting_for_its_claims(
     second_hospital.cluster.uid = hospital.cluster.uid  # applied again on the same cluster
     second_hospital.run_update()
     assert second_hospital.states()["north"] == "Learned"
+
+
+def fail_run(hospital: FakeHospital, run: str, sentence: str, operator: str = "") -> None:
+    """A step of the run fails: it writes its sentence to the registry, and the back end only knows the step."""
+    request = json.loads(str(hospital.backend.jobs[run].arguments["request"]))
+    assert request["run"] == run
+    failure = StepFailure(request["run"], "train_ewc", sentence, 2, "2026-11-20T12:00:00Z")
+    write_step_failure(hospital.registry, operator or request["author"], failure)
+    hospital.backend.end_run(run, RunState.FAILED, "failed steps: train-ewc")
+
+
+def test_the_sentence_of_a_failed_step_is_told_everywhere(network: HospitalNetwork) -> None:
+    hospital = FakeHospital(network, {"backend": {"type": "Local", "retries": 1}})
+    network.add_data("north", "a")
+    hospital.reconcile()
+    (run,) = hospital.backend.live_runs
+    fail_run(hospital, run, "an operator of another cluster", operator="anamnesis-operator/other")
+    hospital.reconcile()
+    assert "failed steps: train-ewc" in update_message(hospital, RUN_SUCCEEDED)  # another cluster's is not ours
+    network.now += timedelta(minutes=5)
+    hospital.reconcile()
+    (run,) = hospital.backend.live_runs
+    fail_run(hospital, run, "spec.training.batchSize: 512 is\x1b[31m more than the 40 samples\nof the site; lower it")
+    hospital.reconcile()
+    sentence = "train_ewc: spec.training.batchSize: 512 is[31m more than the 40 samples of the site; lower it"
+    assert update_message(hospital, RUN_SUCCEEDED) == f"run {run}: {sentence}"
+    assert sentence in update_message(hospital, DECIDED)
+    assert hospital.updates[0].status.run
+    assert hospital.updates[0].status.run.message == sentence
+    stalled = hospital.model.status.condition(STALLED)
+    assert stalled
+    assert stalled.status == "True"
+    assert sentence in stalled.message  # the column PROBLEM
+    assert any(sentence in message and kind == "Warning" for _, kind, _, message in hospital.cluster.events)
+
+
+def test_a_long_failure_leaves_room_for_what_to_do(network: HospitalNetwork, hospital: FakeHospital) -> None:
+    network.add_data("north", "a")
+    hospital.reconcile()
+    fail_run(hospital, hospital.backend.live_runs[0], "ß" * 5000)
+    hospital.reconcile()
+    stalled = hospital.model.status.condition(STALLED)
+    assert stalled
+    assert "ß…" in stalled.message
+    assert "fix the cause, then run: anamnesis update -n" in stalled.message
+
+
+def test_the_failure_of_a_run_is_read_once(network: HospitalNetwork, hospital: FakeHospital) -> None:
+    network.add_data("north", "a")
+    hospital.reconcile()
+    fail_run(hospital, hospital.backend.live_runs[0], "no disk")
+    hospital.reconcile()
+    key = next(info.key for info in hospital.registry.list("step_failures/"))
+    hospital.registry.delete(key)
+    hospital.reconcile()
+    assert "no disk" in update_message(hospital, RUN_SUCCEEDED)
+
+
+def test_an_unsigned_failure_is_ignored_in_a_signed_registry(
+    network: HospitalNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(RUN_KEY_VARIABLE, private_key(RUN))
+    hospital = make_hospital(network, signing_spec(OPERATOR, RUN), key_file(OPERATOR))
+    network.add_data("north", "a")
+    hospital.reconcile()
+    fail_run(hospital, hospital.backend.live_runs[0], "call this number")
+    hospital.reconcile()
+    assert "failed steps: train-ewc" in update_message(hospital, RUN_SUCCEEDED)
+    network.now += timedelta(minutes=5)
+    hospital.run_update()
+    assert hospital.states()["north"] == "Learned"
+
+
+def update_message(hospital: FakeHospital, condition_type: str) -> str:
+    condition = hospital.updates[0].status.condition(condition_type)
+    return condition.message if condition else ""

@@ -26,7 +26,7 @@ from anamnesis.records import EntryKind, LogEntry, Metric, canonical_json, encod
 from anamnesis.registry import Log, read_evaluations
 from anamnesis.registry.evaluations import evaluation_key
 from anamnesis.registry.identity import IDENTITY_KEY, read_identity
-from anamnesis.registry.log import dump_entry, entry_key
+from anamnesis.registry.log_entries import dump_entry, entry_key
 
 
 @dataclass

@@ -10,9 +10,18 @@ from anamnesis.cli.generate import methods_json
 from anamnesis.operator.addresses import registry_url, split_key_reference, store_url
 from anamnesis.operator.api import ResourceSet, load_resources
 from anamnesis.operator.api.api_model import method_field_name
-from anamnesis.operator.api.training import NetworkSpec as DeclaredNetwork
-from anamnesis.operator.requests import configuration, gate_policy, site_config, update_request
-from anamnesis.records import Enforcement, InputError, NetworkSettings, decode, encode_object
+from anamnesis.operator.api.network import InputSpec as DeclaredInput
+from anamnesis.operator.api.network import NetworkSpec as DeclaredNetwork
+from anamnesis.operator.requests import configuration, gate_policy, patch_settings, site_config, update_request
+from anamnesis.records import (
+    Enforcement,
+    InputError,
+    NetworkSettings,
+    PatchSampler,
+    PatchSettings,
+    decode,
+    encode_object,
+)
 from anamnesis.registry import ApprovalMode
 from anamnesis.updates.requests import UpdateRequest
 
@@ -55,9 +64,19 @@ def test_the_types_refuse_just_the_networks_that_cannot_be_built(norm: str) -> N
         return True
 
     for width in range(4, 26):
-        declared = partial(DeclaredNetwork.model_validate, {"norm": norm, "width": width})
-        built = partial(build_backbone, NetworkSettings(norm=norm.lower(), width=width), 0)
+        declared = partial(DeclaredNetwork.model_validate, {"options": {"norm": norm, "width": width}})
+        built = partial(build_backbone, NetworkSettings(options={"norm": norm.lower(), "width": width}), 0)
         assert accepted(declared) == accepted(built), width
+
+
+def test_patches_need_three_sides_and_no_more_than_the_volume_has() -> None:
+    patches = {"volume": [48, 128, 128], "perVolume": 3}
+    declared = DeclaredInput.model_validate({"size": [32, 64, 128], "patches": patches})
+    assert declared.patches
+    assert patch_settings(declared.patches) == PatchSettings((48, 128, 128), PatchSampler.RANDOM, 3)
+    for size in ([64, 64], [64, 64, 64]):
+        with pytest.raises(ValidationError, match="patches need three sides in size, and at least those in patches"):
+            DeclaredInput.model_validate({"size": size, "patches": patches})
 
 
 def test_the_gate_keeps_its_decimals_exactly(resources: ResourceSet) -> None:

@@ -8,11 +8,13 @@ from builders.resource_documents import Json, document, model_spec, site_spec
 
 from anamnesis.local.context import select_model, select_models
 from anamnesis.operator.api import ContinualModel, LoadedResource, Site
-from anamnesis.operator.spec_checks import find_problems, find_site_problem
+from anamnesis.operator.spec_checks import describe_unread_modalities, find_problems, find_site_problem
 from anamnesis.records import InputError
 
 FOLDER = Path("/resources/x")
 SEGMENTATION = {"name": "lungs", "type": "Segmentation", "classes": ["lung"], "primaryMetric": "Dice"}
+PROGNOSIS = {"name": "lungs", "type": "Prognosis", "primaryMetric": "CIndex"}
+DISTANCE = {**SEGMENTATION, "primaryMetric": "SurfaceDistance"}
 
 
 def loaded_site(name: str = "north", **changes: object) -> LoadedResource[Site]:
@@ -47,6 +49,9 @@ def test_good_resources_have_no_problem() -> None:
         ([loaded_site(task=SEGMENTATION)], {},
          "spec.method.name: Finetune cannot learn the task of Site north, because its type is Segmentation; it learns "
          "Classification"),
+        ([loaded_site(task=PROGNOSIS)], {},
+         "spec.method.name: Finetune cannot learn the task of Site north, because its type is Prognosis; it learns "
+         "Classification"),
         ([loaded_site(task=SEGMENTATION)], {"gate": gate(tasks=[{"name": "lungs", "saliencyFloor": "0.4"}])},
          "spec.gate.tasks[0].saliencyFloor: task 'lungs' has no saliency maps"),
         ([loaded_site(task=SEGMENTATION)], {"gate": gate(saliencyFloor="0.4")},
@@ -55,6 +60,13 @@ def test_good_resources_have_no_problem() -> None:
          "spec.gate.recallFloor: no task of the model has recall of a class; remove recallFloor"),
         ([loaded_site(task=SEGMENTATION)], {"gate": gate(tasks=[{"name": "lungs", "calibrationError": "0.4"}])},
          "spec.gate.tasks[0].calibrationError: task 'lungs' has no probabilities of classes"),
+        ([loaded_site(task=DISTANCE)], {"gate": gate(tasks=[{"name": "lungs", "floor": "0.4"}])},
+         "spec.gate.tasks[0].floor: lower is better for SurfaceDistance of task 'lungs'; declare a ceiling in "
+         "input pixels"),
+        ([loaded_site(task=SEGMENTATION)], {"gate": gate(tasks=[{"name": "lungs", "ceiling": "0.4"}])},
+         "spec.gate.tasks[0].ceiling: higher is better for Dice of task 'lungs'; declare a floor instead"),
+        ([NORTH], {"gate": gate(tasks=[{"name": "bars", "margin": "2"}])},
+         "spec.gate.tasks[0].margin: Accuracy is from 0 to 1, so a limit of 2 judges nothing"),
         ([NORTH], {"registry": {"url": "s3://arrivals/north/registry"}},
          "spec.registry.url: s3://arrivals/north/registry overlaps spec.source of Site north"),
         ([NORTH], {"registry": {"url": "s3://arrivals/x/..//north/registry"}}, "overlaps spec.source of Site north"),
@@ -103,3 +115,14 @@ def test_on_a_laptop_the_same_problems_are_an_error_with_the_file(
             select([misspelt])
         with pytest.raises(InputError, match=r"ContinualModel chest: spec.registry.url: data/cxr/registry overlaps"):
             select([inside])
+
+
+def test_modalities_that_the_method_does_not_read_are_told() -> None:
+    model = LoadedResource(
+        ContinualModel.model_validate(document("ContinualModel", "chest", model_spec(["north"], {}))), FOLDER
+    )
+    assert describe_unread_modalities(model, loaded_site(modalities=["CT"])) == ""
+    assert (
+        describe_unread_modalities(model, loaded_site(modalities=["CT", "PT"]))
+        == "Finetune reads the first of spec.modalities of the Site, CT; it does not read PT"
+    )

@@ -8,6 +8,7 @@ from kfp import dsl
 
 from anamnesis.components.image import component
 from anamnesis.pipelines.compile import compile_pipeline
+from anamnesis.pipelines.runner_process import PRELOADED_MODULES
 
 STUB_STEPS = '''
 """Loaded by every Python process that has this folder in PYTHONPATH: steps without images and without torch."""
@@ -62,6 +63,8 @@ steps = types.ModuleType("anamnesis.steps")
 for step in (begin_update, train, evaluate_forgetting, evaluate_saliency, promote_model, evaluate_scheduled):
     setattr(steps, step.__name__, step)
 sys.modules["anamnesis.steps"] = steps
+for module in {preloaded}:  # no step needs them: they take seconds to load
+    sys.modules[module] = types.ModuleType(module)
 '''
 
 
@@ -117,7 +120,7 @@ def stub_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every Python process started from now on has steps that do nothing."""
     folder = tmp_path / "stub_steps"
     folder.mkdir()
-    (folder / "sitecustomize.py").write_text(STUB_STEPS)
+    (folder / "sitecustomize.py").write_text(STUB_STEPS.replace("{preloaded}", repr(PRELOADED_MODULES)))
     monkeypatch.setenv("PYTHONPATH", str(folder))
 
 

@@ -59,7 +59,7 @@ def test_an_unknown_method_is_named() -> None:
         ({"workers": True}, "workers: expected NUMBER_INTEGER, found bool"),
         ({"request": {"model": "chest"}}, "request: expected STRING, found dict"),
         ({"request": "{{$.inputs}}"}, "which Kubeflow would replace"),
-        ({"request": "x" * MAXIMUM_BYTES}, "expected at most .* bytes as JSON, found"),
+        ({"request": "x" * MAXIMUM_BYTES}, "request: expected at most .* bytes for all parameters together, found"),
     ],
 )
 def test_arguments_are_checked(encoded_request: dict[str, object], change: dict[str, object], message: str) -> None:

@@ -63,7 +63,10 @@ def request_of_first_site(tmp_path: Path) -> UpdateRequest:
         site=write_site(tmp_path / "lyon", "lyon", 1),
         store=(tmp_path / "stores" / "lyon").as_uri(),
         configuration=Configuration(
-            "finetune", {}, NetworkSettings(size=(16, 16), width=8), TrainingSettings(epochs=2, batch_size=8)
+            "finetune",
+            {},
+            NetworkSettings(size=(16, 16), options={"width": 8, "norm": "group"}),
+            TrainingSettings(epochs=2, batch_size=8),
         ),
         split_key=key.as_uri(),
         gate=OPEN_POLICY,
@@ -93,7 +96,7 @@ def test_two_updates_and_a_repetition(request_of_first_site: UpdateRequest, tmp_
         store=request_of_first_site.store,
         task=site.task,
         test_set=str(ingested["test_set"]),
-        modality="XC",
+        modalities=("XC",),
     )
     request = replace(
         request_of_first_site,
@@ -137,7 +140,7 @@ def test_an_operators_updates_and_a_scheduled_evaluation(request_of_first_site: 
         store=request.store,
         task=request.site.task,
         test_set=result.test_set,
-        modality="XC",
+        modalities=("XC",),
     )
     second_request = replace(request, base=result.version, sites=(site_ref,), trigger=trigger)
     record = run(second_request, tmp_path / "runs" / "2")

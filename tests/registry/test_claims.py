@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anamnesis.records import LogEntry
@@ -84,7 +84,6 @@ calls = st.tuples(
 errors = st.integers(-LARGEST_ERROR, LARGEST_ERROR)
 
 
-@settings(deadline=None)
 @given(st.lists(calls, max_size=30), st.fixed_dictionaries(dict.fromkeys("abc", st.just(0) | errors)))
 def test_never_two_holders(memory_store, history: list[tuple[int, str, int]], ahead: dict[str, int]) -> None:
     """Each claimer's clock is ``ahead`` by some seconds; where all are right, none of them overlap at all."""

@@ -2,7 +2,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anamnesis.records import (
@@ -106,8 +106,12 @@ def maps_of(site: str = "old", version: str = "", **metrics: Metric | None) -> E
 
 
 GOOD_DROPS = (drop("0"), drop("0", "Recall/a"), drop("0", "Recall/b"))
+SEGMENTATION_TESTS = tuple(
+    replace(test, task=Task(test.task.name, TaskType.SEGMENTATION, ("background", "organ"))) for test in TESTS
+)
 OLD, NEW, MAPS = scores_of("old"), scores_of("new"), maps_of()
 GOOD = (OLD, NEW, MAPS)
+MASKS = [scores_of("old", drop("0", "Dice"), Dice=metric("0.9")), scores_of("new", Dice=metric("0.9"))]
 
 
 def decision_of(*evaluations: Evaluation, policy: GatePolicy = POLICY, history: History = HISTORY, **changes):
@@ -214,7 +218,7 @@ def test_missing_differences_to_a_base_that_knows_the_site_are_waited_for() -> N
     without = replace(OLD, differences=tuple(item for item in OLD.differences if item.metric != "Recall/a"))
     decision = decision_of(without)
     assert decision.verdict is Verdict.AWAIT_EVALUATIONS
-    assert "missing: the drop of Recall/a of task old at old against the base version" in decision.reason
+    assert "missing: the difference of Recall/a of task old at old to the base version" in decision.reason
     without_any = replace(OLD, differences=())
     assert decision_of(without_any).verdict is Verdict.AWAIT_EVALUATIONS
     open_margins = replace(POLICY, margin=D(1), recall_margin=D(1))
@@ -237,8 +241,7 @@ def test_without_a_declared_recall_floor_a_person_must_approve(build) -> None:
     decision = decision_of(policy=policy)
     assert decision.verdict is Verdict.AWAIT_APPROVAL
     assert "gate.recallFloor is not declared for task task old at old" in decision.reason
-    segmentation = [replace(test, task=replace(test.task, type=TaskType.SEGMENTATION)) for test in TESTS]
-    assert decision_of(policy=policy, tests=segmentation).verdict is Verdict.PROMOTE
+    assert decision_of(policy=policy, tests=SEGMENTATION_TESTS, evaluations=MASKS).verdict is Verdict.PROMOTE
     declared = replace(policy, tasks={f"task {site}": TaskLimits(recall_floor=D(0)) for site in ("old", "new")})
     assert decision_of(policy=declared).verdict is Verdict.PROMOTE
 
@@ -282,8 +285,7 @@ def test_maps_that_are_gone_need_a_person_and_maps_that_never_were_do_not() -> N
     assert "the candidate has no saliency maps of task old at old" in decision.reason
     both = decision_of(gone, replace(maps_of(IoU=metric("0.1")), evaluator="another"))
     assert both.verdict is Verdict.REJECT, "where one evaluator has maps, they count"
-    segmentation = [replace(test, task=replace(test.task, type=TaskType.SEGMENTATION)) for test in TESTS]
-    decision = decision_of(tests=segmentation, evaluations=[OLD, NEW])
+    decision = decision_of(tests=SEGMENTATION_TESTS, evaluations=MASKS)
     assert (decision.verdict, results(decision, "saliency")) == (Verdict.PROMOTE, ["not_applicable"])
     assert decision_of(evaluations=[OLD, NEW]).verdict is Verdict.AWAIT_EVALUATIONS
 
@@ -432,7 +434,6 @@ def test_a_policy_is_read_as_it_was_written(saliency_floor: Decimal | SaliencyLi
 shares = st.decimals(min_value=0, max_value=1, places=3)
 
 
-@settings(deadline=None)
 @given(score=shares, more=shares, lost=shares)
 def test_a_better_score_never_loses(score: Decimal, more: Decimal, lost: Decimal) -> None:
     def verdict(value: Decimal, fallen: Decimal) -> Verdict:

@@ -6,7 +6,8 @@ import pytest
 
 from anamnesis.records import EntryKind, InputError, IntegrityError, canonical_json
 from anamnesis.registry import History, Log, LogPosition, build_history, record_decision, verify_log
-from anamnesis.registry.log import EntryProposal, entry_key, format_timestamp
+from anamnesis.registry.log import EntryProposal, format_timestamp
+from anamnesis.registry.log_entries import entry_key
 from anamnesis.storage import Store
 
 

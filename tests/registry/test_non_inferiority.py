@@ -6,13 +6,13 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from anamnesis.records import CriterionResult, Metric, PairedDifference
+from anamnesis.records import METRICS, CriterionResult, Metric, PairedDifference
 from anamnesis.registry.non_inferiority import (
     DropQuestion,
     DropTest,
     holm,
     judge_drops,
-    judge_floor,
+    judge_limit,
     level_of_look,
     one_sided_ends,
 )
@@ -20,6 +20,7 @@ from anamnesis.registry.share_drop import ShareDrop
 from anamnesis.registry.student_t import t_quantile, t_tail
 
 MARGIN = Decimal("0.05")
+ACCURACY = METRICS["Accuracy"]
 
 
 def share_difference(losses: float, gains: float, patients: int) -> PairedDifference:
@@ -130,11 +131,11 @@ def test_later_candidates_of_a_base_need_stronger_evidence() -> None:
 
 def test_a_floor_is_passed_by_the_lower_end_and_failed_by_the_upper_one() -> None:
     wilson = Metric(Decimal("0.95"), 100, Decimal("0.886988"), Decimal("0.978734"), patients=100)
-    low, high = one_sided_ends(wilson)
+    low, high = one_sided_ends(wilson, ACCURACY)
     assert (float(low), float(high)) == pytest.approx((0.90024, 0.97561), abs=3e-4)  # Wilson at t = 1.66 of 99
-    assert judge_floor(wilson, Decimal("0.90")) is CriterionResult.PASSED
-    assert judge_floor(wilson, Decimal("0.93")) is CriterionResult.UNDECIDED
-    assert judge_floor(wilson, Decimal("0.98")) is CriterionResult.FAILED
-    assert judge_floor(Metric(Decimal("0.95"), 1), Decimal("0.5")) is CriterionResult.UNDECIDED
+    assert judge_limit(wilson, Decimal("0.90"), ACCURACY) is CriterionResult.PASSED
+    assert judge_limit(wilson, Decimal("0.93"), ACCURACY) is CriterionResult.UNDECIDED
+    assert judge_limit(wilson, Decimal("0.98"), ACCURACY) is CriterionResult.FAILED
+    assert judge_limit(Metric(Decimal("0.95"), 1), Decimal("0.5"), ACCURACY) is CriterionResult.UNDECIDED
     perfect = Metric(Decimal(1), 100, Decimal("0.962"), Decimal(1), patients=100)
-    assert judge_floor(perfect, Decimal("0.97")) is CriterionResult.PASSED
+    assert judge_limit(perfect, Decimal("0.97"), ACCURACY) is CriterionResult.PASSED

@@ -2,7 +2,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anamnesis.records import (
@@ -284,7 +284,6 @@ actions = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(actions)
 def test_any_sequence_of_actions_keeps_the_rules(build, memory_store, steps: list[tuple[str, int, int]]) -> None:
     """No sequence of calls writes an entry that the history ignores, or an entry twice."""

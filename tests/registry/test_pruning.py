@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from anamnesis.records import digest_hex
-from anamnesis.registry import find_prunable, prune, read_part, read_version, write_update_record
+from anamnesis.registry import PruneResult, find_prunable, prune, read_part, read_version, write_update_record
 from anamnesis.storage import Store, open_store
 
 HOUR = timedelta(hours=1)
@@ -26,7 +26,7 @@ def test_unneeded_objects_are_deleted_and_all_others_stay(store: Store, build) -
     unneeded = find_prunable(store, clock=later)
     assert {info.key for info in unneeded} == {f"checkpoints/{digest_hex(finished)}/manifest.json", orphan}
     assert [info.key for info in store.list()] == everything  # a dry run
-    assert prune(store, unneeded, clock=later) == unneeded
+    assert prune(store, unneeded, clock=later) == PruneResult(unneeded)
     assert {info.key for info in store.list()} == set(everything) - {info.key for info in unneeded}
     assert read_part(store, read_version(store, digest), "method") == b"a method"
     assert find_prunable(store, clock=later) == ()
@@ -38,7 +38,7 @@ def test_a_young_blob_may_belong_to_a_version_that_is_being_written(store: Store
     unneeded = find_prunable(store, clock=later)
     assert len(unneeded) == 1
     build.stored(store)  # between the dry run and the deletion, a new version uses it
-    assert prune(store, unneeded, clock=later) == ()
+    assert prune(store, unneeded, clock=later) == PruneResult(())
 
 
 def test_old_unfinished_writes_are_deleted(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from anamnesis.records import (
 )
 from anamnesis.registry import Log, read_evaluations, write_evaluation
 from anamnesis.registry.evaluations import evaluation_key
-from anamnesis.registry.log import entry_key
+from anamnesis.registry.log_entries import entry_key
 from anamnesis.registry.registry_store import RegistryStore
 from anamnesis.registry.signature_verification import find_unverified_entries
 from anamnesis.registry.signing import Signer, Signing, make_signer, new_private_key

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from decimal import Decimal
 
 from anamnesis.records import Evaluation, Metric
@@ -22,3 +23,9 @@ def test_each_small_test_set_has_its_sentence() -> None:
 def test_numbers_below_ten_are_hidden() -> None:
     (sentence,) = describe_small_classes([_evaluation("a", 9)], 30)
     assert "has less than 10 test patients" in sentence
+
+
+def test_of_a_task_without_classes_all_patients_count() -> None:
+    evaluation = replace(_evaluation("a", 12), patients=12)
+    (sentence,) = describe_small_classes([evaluation], 30)
+    assert sentence.startswith("task task a at a has 12 test patients, fewer than gate.minimumTestPatients 30")

@@ -16,7 +16,7 @@ from anamnesis.registry import (
     write_update_record,
 )
 from anamnesis.registry.gate import GatePolicy
-from anamnesis.registry.log import dump_entry, entry_key
+from anamnesis.registry.log_entries import dump_entry, entry_key
 from anamnesis.registry.update_records import update_record_key
 from anamnesis.registry.versions import blob_key, version_key
 from anamnesis.storage import Store

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from builders.sample_store import prepared_images
 from PIL import Image
 
 from anamnesis import snapshots
@@ -248,8 +249,10 @@ def test_withdrawn_patients_are_in_no_later_snapshot_or_test_set(site):
         number.encode() in site.store.get(info.key) for info in site.store.list("withdrawals/") for number in numbers
     )
     (site.folder / training[1]).unlink()
+    has_prepared_images = prepared_images(site.store.url)
     second = site.ingest()
     assert not second.reused
+    assert not has_prepared_images()
     assert len(_training(site, second)) == len(_training(site, first)) - 2
     assert (second.counts["withdrawn"], second.changed_patients["withdrawn"]) == (3, 3)
     assert second.counts["withdrawn_test_cases"] == 1

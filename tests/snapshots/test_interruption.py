@@ -1,6 +1,6 @@
+import signal
 import subprocess
 import sys
-import time
 
 from anamnesis import snapshots
 from anamnesis.snapshots.phantoms import write_phantom_site
@@ -8,40 +8,38 @@ from anamnesis.storage.store import open_store
 
 KEY = b"0123456789abcdef0123456789abcdef"
 PROGRAM = """
-import sys
+import os, signal, sys
 from anamnesis import snapshots
 from anamnesis.records import SiteConfig, Task, TaskType
 from anamnesis.storage.store import open_store
 from anamnesis.snapshots import shards
 
-source, store = sys.argv[1:]
+source, store, writes = sys.argv[1:]
+left = int(writes)
+
+def kill_at_the_last_write(event, arguments):
+    global left
+    if event in ("os.rename", "os.link"):  # makes a file of the store visible
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
 task = Task("phantom-xray", TaskType.CLASSIFICATION, ("normal", "opacity"))
 config = SiteConfig("phantom-xray", source, ("DX",), task)
 shards.ShardWriter.__init__.__defaults__ = (1 << 16,)  # many small shards: many moments to be killed in
-print("ready", flush=True)
+sys.addaudithook(kill_at_the_last_write)
 print(snapshots.ingest(config, open_store(store), b"0123456789abcdef0123456789abcdef", 1).snapshot)
 """
 
 
-def _start(tmp_path, config):
-    command = [sys.executable, "-c", PROGRAM, config.source, (tmp_path / "store").as_uri()]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
-def test_killed_at_any_moment_it_ends_as_if_never_killed(tmp_path):
+def test_killed_inside_of_a_write_it_ends_as_if_never_killed(tmp_path):
     config = write_phantom_site(tmp_path / "source", "xray", 80, 1)
     expected = snapshots.ingest(config, open_store((tmp_path / "clean").as_uri()), KEY, 1)
-    killed = 0
-    for delay in (0.02, 0.1, 0.25):
-        process = _start(tmp_path, config)
-        time.sleep(delay)
-        process.kill()
-        killed += process.wait() == -9
-    assert killed >= 2
-    process = _start(tmp_path, config)
-    assert process.communicate()[0].strip() == expected.snapshot
+    for writes in (1, 10, 25, 1000):
+        command = [sys.executable, "-c", PROGRAM, config.source, (tmp_path / "store").as_uri(), str(writes)]
+        process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        assert process.returncode == (0 if writes == 1000 else -signal.SIGKILL)
+    assert process.stdout.strip() == expected.snapshot
     result = snapshots.ingest(config, open_store((tmp_path / "store").as_uri()), KEY, 1)
     assert result.reused
     assert (result.snapshot, result.test_set) == (expected.snapshot, expected.test_set)

@@ -1,14 +1,29 @@
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from statistics import mean
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from anamnesis.records import InputError, Split
+from anamnesis.records import InputError, RefusedError, Split
+from anamnesis.registry.opening import read_private_key
 from anamnesis.snapshots.keys import key_fingerprint, pseudonymise_patient, read_split_key, split_by_key
 
 KEYS = st.binary(min_size=32, max_size=64)
+
+
+@pytest.mark.parametrize("read_key", [read_split_key, read_private_key])
+def test_a_key_that_cannot_be_created_names_its_path(
+    read_key: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, **_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(RefusedError, match=r"split\.key: Permission denied; give the current user access to"):
+        read_key(f"file://{tmp_path}/split.key", create=True)
 
 
 @given(KEYS, st.text(), st.floats(0, 1))
@@ -24,7 +39,6 @@ def test_a_larger_fraction_only_adds_test_patients(key, patient, first_fraction,
     assert split_by_key(key, patient, large) is Split.TEST or split_by_key(key, patient, small) is Split.TRAIN
 
 
-@settings(max_examples=20)
 @given(KEYS)
 def test_the_fraction_is_kept(key):
     share = mean(split_by_key(key, f"patient {n}", 0.2) is Split.TEST for n in range(2000))

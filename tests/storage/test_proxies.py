@@ -1,7 +1,9 @@
+import itertools
 from urllib.parse import urlsplit
 
 import pytest
 import requests
+from requests.utils import should_bypass_proxies
 
 from anamnesis.records import InputError
 from anamnesis.sources.dicom_http import DICOMServerClient
@@ -60,6 +62,24 @@ def test_no_proxy_means_the_same_for_buckets_and_dicom_servers(
     monkeypatch.setenv("HTTP_PROXY", "http://other:1")  # of the process; the environment of the source counts
     assert DICOMServerClient(address, environment).get_json("studies", "the studies") == []
     assert used[0].get(urlsplit(address).scheme, "") == expected
+
+
+def test_what_requests_reaches_without_a_proxy_is_reached_so_here() -> None:
+    hosts = ("minio", "minio.data.svc", "MINIO.data.svc.cluster.local", "s3.example.org", "10.96.3.4", "192.168.1.20")
+    networks = ("10.96.0.0/12", "192.168.1.0/24", "192.168.1.20/32", "10.0.0.0/8")
+    names = ("minio", ".svc", "svc", "data.svc", ".cluster.local", "example.org", "localhost", "10.96.3.4", "*")
+    entries = (*networks, *names, "minio:9000", "minio.data.svc:9000", "example.org:443", "localhost, .svc,10.0.0.0/8")
+    direct_cases = 0
+    for host, port, no_proxy in itertools.product(hosts, ("", ":9000"), entries):
+        address = f"https://{host}{port}"
+        if should_bypass_proxies(address, no_proxy):
+            direct_cases += 1
+            assert find_proxy(urlsplit(address), {"https_proxy": PROXY, "no_proxy": no_proxy}) == "", (
+                address,
+                no_proxy,
+            )
+    assert direct_cases > 30
+    assert should_bypass_proxies("https://s3.example.org", "ample.org"), "the one exception is as the module says"
 
 
 def test_a_proxy_with_a_password_is_used_and_never_quoted() -> None:

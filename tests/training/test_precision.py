@@ -13,7 +13,7 @@ from anamnesis.training import (
     train,
 )
 
-RESNET = NetworkSettings("ResNet18", size=(16, 16), width=8)
+RESNET = NetworkSettings("ResNet18", size=(16, 16), options={"width": 8, "norm": "group"})
 
 
 @pytest.mark.parametrize(

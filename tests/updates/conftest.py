@@ -21,13 +21,15 @@ from anamnesis.records import (
     encode_object,
 )
 from anamnesis.registry import GatePolicy
-from anamnesis.snapshots import read_split_key
 from anamnesis.updates import UpdateRequest
 
+SPLIT_KEY = "k" * 40
+"""Constant, so that each run of the tests has the same patients in its splits, and the same order of training."""
 TASKS = {
     "north": Task("bars", TaskType.CLASSIFICATION, ("left", "right"), "Accuracy"),
     "east": Task("rows", TaskType.CLASSIFICATION, ("top", "middle", "bottom"), "Accuracy"),
     "south": Task("bars", TaskType.CLASSIFICATION, ("left", "right"), "Accuracy"),
+    "west": Task("squares", TaskType.SEGMENTATION, ("background", "square"), "SurfaceDistance"),
 }
 
 
@@ -45,7 +47,10 @@ class UpdateRunner:
     learned_sites: tuple[SiteRef, ...] = ()
     stores: str = ""
     minimum_patients: int = 1  # of made-up images; a hospital has the default
-    network: NetworkSettings = field(default_factory=lambda: NetworkSettings(size=(16, 16), width=8))
+    modalities: tuple[str, ...] = ("OT",)
+    network: NetworkSettings = field(
+        default_factory=lambda: NetworkSettings(size=(16, 16), options={"width": 8, "norm": "group"})
+    )
 
     @property
     def registry(self) -> str:
@@ -54,15 +59,14 @@ class UpdateRunner:
     @property
     def split_key_url(self) -> str:
         file = self.root / "split.key"
-        if not file.exists():
-            read_split_key(file.as_uri(), create=True)
+        file.write_text(SPLIT_KEY)
         return file.as_uri()
 
     def store(self, site: str) -> str:
         return f"{self.stores or self.root.as_uri()}/stores/{site}"
 
     def config(self, site: str) -> SiteConfig:
-        return SiteConfig(site, (self.root / "sources" / site).as_uri(), ("OT",), TASKS[site])
+        return SiteConfig(site, (self.root / "sources" / site).as_uri(), self.modalities, TASKS[site])
 
     def write_images(self, site: str, patients: int = 24, seed: int = 0) -> None:
         """Writes images, in place of those that were there."""
@@ -76,7 +80,6 @@ class UpdateRunner:
         folder = self.root / "sources" / "north"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "images.npz").write_bytes(split_images(sizes, images_per_patient, contrast))
-        (self.root / "split.key").write_text("k" * 40)  # a random key would give another order of training
 
     def ingest(self, site: str) -> tuple[str, str]:
         if not (self.root / "sources" / site).exists():
@@ -112,7 +115,9 @@ class UpdateRunner:
         }
         if results["promote"]["promoted"]:
             self.base = version
-            reference = SiteRef(name=site, store=self.store(site), task=TASKS[site], test_set=test_set, modality="OT")
+            reference = SiteRef(
+                name=site, store=self.store(site), task=TASKS[site], test_set=test_set, modalities=self.modalities
+            )
             self.learned_sites = (*(site_ref for site_ref in self.learned_sites if site_ref.name != site), reference)
         return results
 

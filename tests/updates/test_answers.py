@@ -10,7 +10,7 @@ from torch import Tensor
 
 from anamnesis.methods import build_method
 from anamnesis.records import Configuration, HeldOutSet, InputError, NetworkSettings, OperatingPoint, Task, TaskType
-from anamnesis.updates.answers import CaseOutputs, answer, compute_outputs, join_images
+from anamnesis.updates.answers import CaseOutputs, answer, compute_outputs, join_images, split_inputs
 from anamnesis.updates.model import Experience, LoadedModel, VersionDescription
 from anamnesis.updates.site_features import SiteFeatures, SiteStatistics
 
@@ -20,7 +20,7 @@ NO_POINTS: Mapping[str, OperatingPoint] = {}
 
 
 def make_model(sites: Mapping[str, Task], statistics: bool = True) -> LoadedModel:
-    configuration = Configuration("finetune", {}, NetworkSettings(size=(16, 16), width=8))
+    configuration = Configuration("finetune", {}, NetworkSettings(size=(16, 16), options={"width": 8, "norm": "group"}))
     description = VersionDescription(configuration, tuple(Experience(site, task) for site, task in sites.items()))
     method = build_method(configuration)
     method.resize_head(len(description.labels))
@@ -42,6 +42,22 @@ def make_outputs(logits: list[float], site_probs: list[float], distances: list[f
 def model() -> LoadedModel:
     """Statistics are in the order of names: brain, chest."""
     return make_model({"chest": LUNG, "brain": BRAIN})
+
+
+def test_large_samples_are_predicted_fewer_at_a_time(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = torch.rand(5, 1, 16, 16)  # 1,024 bytes each
+
+    def batches(inputs: Mapping[str, Tensor]) -> list[int]:
+        return [len(batch["CT"]) for batch in split_inputs(inputs, torch.device("cpu"))]
+
+    assert batches({"CT": images}) == [5]
+    expected = compute_outputs(model, {"CT": images})
+    monkeypatch.setattr("anamnesis.training.split_arrays.rows.BATCH_BYTES", 2 * 1024)
+    assert batches({"CT": images}) == [2, 2, 1]
+    assert batches({"CT": images, "PT": images}) == [1] * 5
+    assert torch.allclose(compute_outputs(model, {"CT": images}).logits, expected.logits, atol=1e-6)
+    monkeypatch.setattr("anamnesis.training.split_arrays.rows.BATCH_BYTES", 1)
+    assert batches({"CT": images}) == [1] * 5, "a sample that is larger than the limit is predicted alone"
 
 
 def test_with_a_known_site_its_task_alone_competes(model: LoadedModel) -> None:
@@ -127,6 +143,6 @@ def test_a_study_has_the_mean_of_its_images_and_is_abstained_where_most_are(mode
 
 def test_outputs_are_equal_for_any_number_of_images(model: LoadedModel) -> None:
     images = torch.rand(70, 1, 16, 16, generator=torch.Generator().manual_seed(0)).half()
-    outputs = compute_outputs(model, images)
+    outputs = compute_outputs(model, {"OT": images})
     assert (outputs.logits.shape, outputs.distances.shape) == ((70, 5), (70, 2))
-    assert torch.allclose(compute_outputs(model, images[:3]).distances, outputs.distances[:3])
+    assert torch.allclose(compute_outputs(model, {"OT": images[:3]}).distances, outputs.distances[:3])

@@ -24,7 +24,6 @@ def learn(runner: "UpdateRunner", site: str, patients: int, classes: tuple[str, 
     """Learns the site's present images, with the labels of ``classes``, by sums of random features."""
     folder = runner.root / "sources" / site
     folder.mkdir(parents=True, exist_ok=True)
-    (runner.root / "split.key").write_text("k" * 40)
     (folder / "images.npz").write_bytes(bar_images(site, patients, 0, classes, rows=False))
     snapshot, _ = runner.ingest(site)
     request = runner.request(site)

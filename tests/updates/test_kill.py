@@ -33,7 +33,6 @@ def test_killed_at_random_it_ends_as_if_never_killed(make_runner: Callable[[str]
         runner.method = "ewc_prototype"
         runner.training = TrainingSettings(epochs=40, batch_size=8)
         runner.root.mkdir()
-        (runner.root / "split.key").write_bytes(b"k" * 32)
         runner.write_split_images(train=24, test=8, val=20)  # the version has an operating point
     expected = str(whole.update("north")["train"]["version"])
     snapshot, _ = broken.ingest("north")
@@ -68,7 +67,6 @@ def test_killed_between_any_two_writes_an_operators_update_ends_the_same(
     whole, broken = make_runner("whole"), make_runner("broken")
     for runner in (whole, broken):
         runner.root.mkdir()
-        (runner.root / "split.key").write_bytes(b"k" * 32)
         runner.write_images("north")
         runner.write_images("east", patients=12)
         runner.update("north")

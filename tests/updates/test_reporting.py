@@ -64,7 +64,7 @@ def test_a_report_shows_the_training_the_waiting_version_and_the_card(runner: "U
         verdict=Verdict.AWAIT_APPROVAL, candidate=candidate, base=runner.base, champion=runner.base, criteria=(),
         evaluations=(), reason="passed 1 criterion and waits for a person's approval",
     )  # fmt: skip
-    east = SiteRef("east", runner.store("east"), runner.config("east").task, str(runner.ingest("east")[1]), "OT")
+    east = SiteRef("east", runner.store("east"), runner.config("east").task, str(runner.ingest("east")[1]), ("OT",))
     subject = ReportSubject(
         "model", runner.method, runner.registry, (*runner.learned_sites, east), pending={candidate: decision}
     )

@@ -21,7 +21,6 @@ def test_two_sites_on_s3_give_the_versions_that_a_folder_gives(
     for name in ("folder", "bucket"):
         runner = make_runner(name)
         runner.root.mkdir()
-        (runner.root / "split.key").write_bytes(b"k" * 32)
         runner.stores = "s3://models/whole-way" if name == "bucket" else ""
         for site in ("north", "east"):
             runner.update(site)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anamnesis.records import RefusedError, Split, Target, Task, TaskType
@@ -73,7 +73,6 @@ def _apply(labels: Labels, steps: Sequence[Mapping[int, tuple[int, int] | None]]
         yield labels
 
 
-@settings(max_examples=300, deadline=None)
 @given(histories())
 def test_any_two_published_sets_differ_by_enough_patients_or_none(history: list[Labels]) -> None:
     published: list[TrainingSet] = []

@@ -88,7 +88,6 @@ def test_equal_inputs_give_equal_bits_in_another_registry(make_runner: Callable[
     first_runner, second_runner = make_runner("one"), make_runner("other")
     (second_runner.root).mkdir()
     first_runner.ingest("north")
-    (second_runner.root / "split.key").write_bytes((first_runner.root / "split.key").read_bytes())
     second_runner.write_images("north")
     results = [runner.update("north")["train"]["version"] for runner in (first_runner, second_runner)]
     assert results[0] == results[1]
@@ -181,9 +180,9 @@ def test_promoting_again_writes_nothing(runner: "UpdateRunner") -> None:
     ("change", "error", "message"),
     [
         (
-            {"network": NetworkSettings(size=(16, 16), width=16)},
+            {"network": NetworkSettings(size=(16, 16), options={"width": 16, "norm": "group"})},
             InputError,
-            "network: expected .* as in the base version",
+            r"network\.options\.width: expected 8 as in the base version, found 16; set spec",
         ),
         ({"method": "unicorn"}, InputError, "expected one of .*, found 'unicorn'"),
         ({"options": {"penaltty": 1.0}}, InputError, "unknown field 'penaltty'"),
@@ -227,7 +226,6 @@ def test_compared_methods_start_with_equal_weights(make_runner: Callable[[str], 
         runner = make_runner(method)
         runner.method = method
         runner.root.mkdir()
-        (runner.root / "split.key").write_bytes(b"k" * 32)
         version = str(runner.update("north")["train"]["version"])
         networks.append(read_version(open_store(runner.registry), version).parts["network"])
     assert len(set(networks)) == 1

@@ -41,9 +41,9 @@ def test_an_operating_point_comes_from_patients_who_were_held_out(
     read_sizes: list[dict[Split, int]] = []
     split_data = update.SplitData
 
-    def record(splits, *rest):
+    def record(splits, *rest, **settings):
         read_sizes.append({name: len(split.sample_ids) for name, split in splits.items()})
-        return split_data(splits, *rest)
+        return split_data(splits, *rest, **settings)
 
     method = method_class("finetune")
     monkeypatch.setattr(method, "capabilities", replace(method.capabilities, chooses_on_validation=chooses))

@@ -25,6 +25,8 @@ PLURALS: Mapping[type[Resource], str] = {
     ModelUpdate: "modelupdates",
     UpdateApproval: "updateapprovals",
 }
+FIELD_MANAGER = "anamnesis-cli"
+"""Under this name the API server notes which fields a command wrote; the operator has another."""
 TIMEOUTS = (5, 30)
 """Seconds to connect and seconds to read a response."""
 _POD_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -111,14 +113,18 @@ class Connection:
     def create(self, kind: type[ResourceT], metadata: Mapping[str, str], spec: Mapping[str, object]) -> ResourceT:
         """Creates a resource and returns it."""
         document = {"apiVersion": API_VERSION, "kind": kind.__name__, "metadata": metadata, "spec": spec}
-        return _validate(kind, self.request("POST", self._path(kind), document))
+        return _validate(kind, self.request("POST", _written_path(self._path(kind)), document))
 
     def patch(self, kind: type[Resource], name: str, change: Mapping[str, object]) -> None:
         """Changes a resource by a JSON merge patch."""
-        self.request("PATCH", self._path(kind, name), change, "application/merge-patch+json")
+        self.request("PATCH", _written_path(self._path(kind, name)), change, "application/merge-patch+json")
 
     def _path(self, kind: type[Resource], name: str = "") -> str:
         return f"/apis/{API_VERSION}/namespaces/{self.namespace}/{PLURALS[kind]}{f'/{name}' if name else ''}"
+
+
+def _written_path(path: str) -> str:
+    return f"{path}?{urlencode({'fieldManager': FIELD_MANAGER})}"
 
 
 def connect(namespace: str = "", context: str = "") -> Connection:
@@ -132,10 +138,11 @@ def connect(namespace: str = "", context: str = "") -> Connection:
         InputError: the kubeconfig describes no cluster, or the package ``kubernetes`` is not installed.
     """
     try:
+        import yaml
         from kubernetes import client, config
         from urllib3 import Retry
 
-        from anamnesis.operator.runtime.kubernetes_api import KUBECONFIG_ERRORS, to_single_line
+        from anamnesis.operator.runtime.kubernetes_api import to_single_line
     except ModuleNotFoundError as error:
         raise InputError("a cluster needs the package kubernetes: pip install 'anamnesis[operator]'") from error
     settings = client.Configuration()
@@ -149,7 +156,7 @@ def connect(namespace: str = "", context: str = "") -> Connection:
         else:
             config.load_kube_config(kubeconfig, context or None, settings)
             default_namespace = _context_namespace(context, *config.list_kube_config_contexts(kubeconfig))
-    except KUBECONFIG_ERRORS as error:
+    except (config.ConfigException, yaml.YAMLError, OSError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"no cluster: {kubeconfig}: {to_single_line(error)}; set KUBECONFIG, or give -f FILES to work without one"
         ) from error

@@ -37,15 +37,34 @@ def operator(
         Path | None,
         typer.Option(help="File of the private key that signs log entries; see anamnesis key signing."),
     ] = None,
+    read_pods: Annotated[
+        str,
+        typer.Option(help="Namespace of the runs: their pods show why a step waits. Needs the right to read pods."),
+    ] = "",
     workers: Annotated[int, typer.Option(min=1, max=64, help="Resources reconciled in parallel.")] = 4,
     identity: Annotated[str, typer.Option(help="Name of this replica in the Lease. Default: the host name.")] = "",
     lease_namespace: Annotated[
         str, typer.Option(help="Namespace of the leader's Lease. Default: the first watched namespace.")
     ] = "",
+    lease_name: Annotated[str, typer.Option(help="Name of the leader's Lease.")] = "anamnesis-operator",
+    address: Annotated[str, typer.Option(help="IP address of this replica, for the other replicas.")] = "",
+    leader_metrics_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port where every replica answers with the leader's metrics."),
+    ] = None,
     lease_duration: Annotated[
         int,
         typer.Option(min=3, help="Seconds until another replica takes over from a leader that stopped."),
     ] = 15,
+    detailed_metrics: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="MODELS",
+            envvar="ANAMNESIS_DETAILED_METRICS",
+            help="Up to so many models, every metric series is exported; beyond, those that the alerts need.",
+        ),
+    ] = 100,
     resync: Annotated[int, typer.Option(min=1, help="Seconds between two reconciles of every resource.")] = 600,
     watch_silence: Annotated[
         int, typer.Option(min=1, help="Seconds without a watch event until /healthz fails.")
@@ -78,9 +97,14 @@ def operator(
         raise InputError(
             "--all-namespaces: also give the namespace of the operator's Lease, with --lease-namespace NAME"
         )
+    if leader_metrics_port == port:
+        raise InputError(f"--leader-metrics-port and --port are both {port}; choose two ports")
     options = OperatorOptions(
         identity=f"{identity or socket.gethostname()}-{secrets.token_hex(4)}",  # unique for each process
         lease_namespace=resolved_lease_namespace,
+        lease_name=lease_name,
+        address=address,
+        leader_metrics_port=leader_metrics_port,
         namespaces=watched_namespaces,
         port=port,
         worker_count=workers,
@@ -89,6 +113,7 @@ def operator(
         watch_silence_limit=watch_silence,
         work_timeout=patience,
         grace_period=grace,
+        pods_namespace=read_pods,
     )
     exit_code = start_operator(
         options,
@@ -96,6 +121,7 @@ def operator(
         state_folder=state,
         pod_defaults_file=pod_defaults,
         signing_key=signing_key,
+        detailed_models=detailed_metrics,
         kubeconfig=kubeconfig,
         context=context,
     )

@@ -146,57 +146,73 @@ def prune(
     """
     from anamnesis.cli.output import print_result
     from anamnesis.local.versions import open_registry
-    from anamnesis.registry import find_prunable
+    from anamnesis.registry import PruneResult, find_prunable
     from anamnesis.registry import prune as delete_objects
 
     store = open_registry(files, registry, model)
     unneeded_objects = find_prunable(store)
-    pruned_objects = delete_objects(store, unneeded_objects) if delete else unneeded_objects
-    size = sum(object_info.size for object_info in pruned_objects)
-    action = "deleted" if delete else "would delete"
+    outcome = delete_objects(store, unneeded_objects) if delete else PruneResult(unneeded_objects)
+    size = sum(object_info.size for object_info in outcome.deleted)
     lines = [
-        *(f"{object_info.size:>12}  {object_info.key}" for object_info in pruned_objects),
-        f"{action} {len(pruned_objects)} objects, {size} bytes",
+        *(f"{object_info.size:>12}  {object_info.key}" for object_info in outcome.deleted),
+        f"{'deleted' if delete else 'would delete'} {len(outcome.deleted)} objects, {size} bytes",
     ]
-    print_result({"deleted": delete, "bytes": size, "objects": pruned_objects}, lines, as_json)
+    if outcome.kept_versions:
+        lines.append(
+            f"the bucket keeps {outcome.kept_versions} of them as old versions: their storage is free once its "
+            "lifecycle rule for old versions, and its retention, let them go"
+        )
+    lines += [f"not deleted: {refusal}" for refusal in outcome.refusals]
+    result = {
+        "deleted": delete,
+        "bytes": size,
+        "objects": outcome.deleted,
+        "keptVersions": outcome.kept_versions,
+        "refusals": outcome.refusals,
+    }
+    print_result(result, lines, as_json)
 
 
 @app.command(
-    "import", epilog=format_examples("anamnesis registry import -f model.yaml --site guangzhou weights.safetensors")
+    "import",
+    epilog=format_examples(
+        "anamnesis registry import -f model.yaml --site guangzhou weights.safetensors",
+        "anamnesis registry import -f model.yaml --site guangzhou densenet121.pth --mapping torchvision",
+    ),
 )
 def import_command(
-    weights: Annotated[Path, typer.Argument(help="safetensors file, or a state dict written by torch.save.")],
+    weights: Annotated[Path, typer.Argument(help="safetensors file, state dict written by torch.save, MONAI bundle.")],
     files: FilesOption,
     site: SiteOption = "",
     model: ModelOption = "",
+    mapping: Annotated[
+        str, typer.Option(help="Mapping of names, see anamnesis backbones list. Default: the names are the network's.")
+    ] = "",
     author: AuthorOption = "",
     reason: ReasonOption = "imported weights",
     as_json: JsonOption = False,
 ) -> None:
-    """Imports existing weights as the first version and champion.
+    """Imports an existing classifier as the first version and champion, for any method.
 
-    The rows of the head must be the classes of the site's task, in their order. The next update first evaluates the
-    imported weights, so that the gate can detect forgetting.
+    The file has the network and its linear head, whose rows must be the classes of the site's task, in their order. The
+    next update first evaluates the imported weights, so that the gate can detect forgetting.
     """
     from anamnesis.cli.output import print_result
     from anamnesis.local.context import login_name, select_model
-    from anamnesis.operator.requests import configuration
+    from anamnesis.operator.requests import located_configuration
     from anamnesis.records import short_digest
-    from anamnesis.updates.weight_import import import_weights
+    from anamnesis.updates.weight_import import ImportRequest, import_weights
 
     selected_model = select_model(files, model)
     learned_site = selected_model.site(site)
-    model_configuration = configuration(selected_model.model.resource.spec)
-    task = selected_model.config(learned_site).task
-    digest = import_weights(
-        selected_model.establish_registry(),
+    request = ImportRequest(
         weights,
-        site=learned_site.name,
-        task=task,
-        configuration=model_configuration,
-        author=author or login_name(),
-        reason=reason,
+        learned_site.name,
+        task=selected_model.config(learned_site).task,
+        configuration=located_configuration(selected_model.local_context("").model),
+        mapping=mapping,
     )
+    digest = import_weights(selected_model.establish_registry(), request, author or login_name(), reason)
     print_result({"version": digest}, [f"champion is {short_digest(digest)}"], as_json)
 
 

@@ -1,7 +1,7 @@
 """The report: data in, one JSON file and one self-contained HTML page out. Without torch."""
 
 from anamnesis.evaluation.report.assemble import assemble_report, build_model_report, champion_lineage
-from anamnesis.evaluation.report.data import LogLine, ModelReport, ReportData, SaliencyPicture, TestSetColumn, UpdateRow
+from anamnesis.evaluation.report.data import LogLine, ModelReport, ReportData, SaliencyPicture, SiteColumn, UpdateRow
 from anamnesis.evaluation.report.model_card import model_cards
 from anamnesis.evaluation.report.page import card_html, card_markdown, report_html
 from anamnesis.evaluation.report.serialisation import read_report, report_json
@@ -11,7 +11,7 @@ __all__ = [
     "ModelReport",
     "ReportData",
     "SaliencyPicture",
-    "TestSetColumn",
+    "SiteColumn",
     "UpdateRow",
     "assemble_report",
     "build_model_report",

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from anamnesis.evaluation.accuracy_matrix import AccuracyMatrix, continual_metrics, saliency_forgetting
-from anamnesis.evaluation.report.data import PRIMARY, ModelReport, ReportData, Scores, TestSetColumn, UpdateRow
+from anamnesis.evaluation.report.data import PRIMARY, ModelReport, ReportData, Scores, SiteColumn, UpdateRow
 from anamnesis.evaluation.report.publishable import SmallTestSets
 from anamnesis.records import Evaluation, EvaluationSet, InputError, Metric
+from anamnesis.records.metric_names import ACCURACY, CLASS_INCREMENTAL_ACCURACY, IOU
 
 COMMON_WARNINGS = (
     "Nothing clinical is claimed. These are research measurements on the images listed here and on no others.",
@@ -23,7 +24,7 @@ COMMON_WARNINGS = (
 def build_model_report(
     name: str,
     method: str,
-    columns: Sequence[TestSetColumn],
+    columns: Sequence[SiteColumn],
     updates: Sequence[UpdateRow],
     evaluations: Iterable[Evaluation],
     champion: str = "",
@@ -127,7 +128,14 @@ def lineage_matrix(
     sites = [column.site for column in model.columns]
     order = [sites.index(site) for site in dict.fromkeys(update_tasks)]
     cells = tuple(tuple(_to_float(model.matrices[metric][row][i]) for i in order) for row in rows)
-    return AccuracyMatrix(update_tasks, cells, model.baseline if metric == PRIMARY else {}, counted_sites)
+    primary = {column.site: column.task.primary_metric for column in model.columns}
+    return AccuracyMatrix(
+        update_tasks,
+        cells,
+        baseline_scores=model.baseline if metric == PRIMARY else {},
+        counted_tasks=counted_sites,
+        metrics=primary if metric == PRIMARY else dict.fromkeys(primary, metric),
+    )
 
 
 def assemble_report(
@@ -164,13 +172,13 @@ def _learned_test_sets(model: ModelReport) -> dict[str, str]:
     return {column.site: column.test_set for column in model.columns if column.site in sites}
 
 
-def _is_on_test_set(evaluation: Evaluation, by_site: Mapping[str, TestSetColumn]) -> bool:
+def _is_on_test_set(evaluation: Evaluation, by_site: Mapping[str, SiteColumn]) -> bool:
     column = by_site.get(evaluation.site)
     return column is not None and column.test_set == evaluation.test_set
 
 
 def _build_matrices(
-    columns: Sequence[TestSetColumn], updates: Sequence[UpdateRow], scores: Mapping[tuple[str, str, str], Metric]
+    columns: Sequence[SiteColumn], updates: Sequence[UpdateRow], scores: Mapping[tuple[str, str, str], Metric]
 ) -> dict[str, Scores]:
     def score_rows(names: Sequence[str]) -> Scores:
         pairs = list(zip(columns, names, strict=True))
@@ -186,14 +194,14 @@ def _continual_metrics(
     model: ModelReport, joint: ModelReport | None, counted_sites: tuple[str, ...] | None = None
 ) -> dict[str, dict[str, float]]:
     result = {}
-    for metric in (PRIMARY, "Accuracy", "ClassIncrementalAccuracy"):
+    for metric in (PRIMARY, ACCURACY, CLASS_INCREMENTAL_ACCURACY):
         if (matrix := lineage_matrix(model, metric, counted_sites)) is not None:
             joint_matrix = lineage_matrix(joint, metric, counted_sites) if joint is not None else None
             is_comparable = joint_matrix is not None and joint_matrix.update_tasks == matrix.update_tasks
             result[metric] = continual_metrics(matrix, joint_matrix if is_comparable else None)
-    if (iou_matrix := lineage_matrix(model, "IoU", counted_sites)) is not None:
+    if (iou_matrix := lineage_matrix(model, IOU, counted_sites)) is not None:
         mean_loss = saliency_forgetting(iou_matrix)
-        result["IoU"] = {} if mean_loss is None else {"SaliencyForgetting": round(mean_loss, 6)}
+        result[IOU] = {} if mean_loss is None else {"SaliencyForgetting": round(mean_loss, 6)}
     return result
 
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 
 from anamnesis.evaluation.report.assemble import ancestor_rows, champion_lineage
-from anamnesis.evaluation.report.data import ModelReport, ReportData, UpdateRow
+from anamnesis.evaluation.report.data import PRIMARY, ModelReport, ReportData, UpdateRow
+from anamnesis.evaluation.report.names import metric_head, unit_of
 from anamnesis.evaluation.report.statements import describe_outcome
+from anamnesis.records import metric_properties
 
 WIDTH, HEIGHT = 300, 170
 LEFT, RIGHT, TOP, BOTTOM = 40, 12, 10, 24
@@ -49,29 +52,62 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True)
+class _Axis:
+    """The vertical axis of a panel: its ends and the distance of its ticks."""
+
+    low: float
+    high: float
+    tick_step: float
+
+    def y(self, score: float) -> float:
+        """Returns the vertical position of a score."""
+        return y_position((score - self.low) / (self.high - self.low) if self.high > self.low else 1.0)
+
+    @property
+    def ticks(self) -> tuple[tuple[float, str], ...]:
+        """(y, text) of each tick."""
+        steps = range(round((self.high - self.low) / self.tick_step) + 1)
+        values = [self.low + self.tick_step * step for step in steps]
+        return tuple((self.y(value), f"{value:.2f}".rstrip("0").rstrip(".")) for value in values)
+
+
+@dataclass(frozen=True, slots=True)
 class _Curve:
     """Scores of a model on a site: (row, score) along the lineage, and (row, score, text) of other updates."""
 
     lineage: list[tuple[int, float]]
     off_lineage: list[tuple[int, float, str]]
 
+    @property
+    def scores(self) -> list[float]:
+        """All scores."""
+        return [score for _, score in self.lineage] + [score for _, score, _ in self.off_lineage]
+
 
 def site_panels(report: ReportData, metric: str) -> tuple[Panel, ...]:
-    """Returns a panel for every site with a score; all share their axes, so that heights compare."""
-    sites = dict.fromkeys(column.site for model in report.models for column in model.columns)
+    """Returns a panel for every site with a score; sites with one unit share their axes, so that heights compare."""
+    columns = {column.site: column for model in report.models for column in model.columns}
+    sites = {site: column.task.primary_metric if metric == PRIMARY else metric for site, column in columns.items()}
     updates = max((len(model.updates) for model in report.models), default=1)
     curves = {site: [_curve(model, metric, site) for model in report.models] for site in sites}
-    scores = [
-        score for lines in curves.values() for curve in lines for _, score, *_ in (*curve.lineage, *curve.off_lineage)
-    ]
-    if not scores:
-        return ()
-    floor = max(0.0, int(min(scores) * 5) / 5)
+    shown = {site: lines for site, lines in curves.items() if any(curve.scores for curve in lines)}
+    scores: dict[str, list[float]] = {}
+    for site, lines in shown.items():
+        scores.setdefault(unit_of(sites[site]), []).extend(score for curve in lines for score in curve.scores)
+    axes = {unit: _axis(unit, unit_scores) for unit, unit_scores in scores.items()}
     return tuple(
-        _build_panel(site, lines, updates=updates, floor=floor, report=report)
-        for site, lines in curves.items()
-        if any(curve.lineage or curve.off_lineage for curve in lines)
+        _build_panel(site, sites[site], lines, updates=updates, axis=axes[unit_of(sites[site])], report=report)
+        for site, lines in shown.items()
     )
+
+
+def _axis(unit: str, scores: list[float]) -> _Axis:
+    """Returns the axis of scores: up to 1 for numbers without a unit, else from 0 to the highest one."""
+    if unit:
+        step = max(ceil(max(scores) / 5), 1)
+        return _Axis(0.0, float(step * 5), float(step))
+    floor = max(0.0, int(min(scores) * 5) / 5)
+    return _Axis(floor, 1.0, 0.2 if floor < 0.5 else 0.1 if floor < 0.8 else 0.05)
 
 
 def _curve(model: ModelReport, metric: str, site: str) -> _Curve:
@@ -101,30 +137,28 @@ def _knows(model: ModelReport, row: int, site: str) -> bool:
     return site in {model.updates[i].site for i in ancestor_rows(model.updates, model.updates[row].version)}
 
 
-def _build_panel(site: str, curves: list[_Curve], updates: int, floor: float, report: ReportData) -> Panel:
+def _build_panel(site: str, metric: str, curves: list[_Curve], updates: int, axis: _Axis, report: ReportData) -> Panel:
     lines = tuple(
         ChartLine(
             i % SERIES,
-            tuple((x_position(row, updates), _y(score, floor), f"{score:.2f}") for row, score in curve.lineage),
-            tuple((x_position(row, updates), _y(score, floor), text) for row, score, text in curve.off_lineage),
+            tuple((x_position(row, updates), axis.y(score), f"{score:.2f}") for row, score in curve.lineage),
+            tuple((x_position(row, updates), axis.y(score), text) for row, score, text in curve.off_lineage),
         )
         for i, curve in enumerate(curves)
         if curve.lineage or curve.off_lineage
     )
     learning_rows = {row for model in report.models for row, update in enumerate(model.updates) if update.site == site}
-    tick_step = 0.2 if floor < 0.5 else 0.1 if floor < 0.8 else 0.05
-    ticks = [floor + tick_step * tick_index for tick_index in range(round((1 - floor) / tick_step) + 1)]
     description = "; ".join(
         f"{model.method} from {curve.lineage[0][1]:.2f} to {curve.lineage[-1][1]:.2f}"
         for model, curve in zip(report.models, curves, strict=True)
         if curve.lineage
     )
     return Panel(
-        title=site,
+        title=f"{site} · {metric_head(metric)}" if metric_properties(metric).is_lower_better else site,
         lines=lines,
         update_positions=tuple(x_position(row, updates) for row in sorted(learning_rows)),
         x_ticks=tuple((x_position(row, updates), str(row + 1)) for row in _tick_rows(updates)),
-        y_ticks=tuple((_y(tick, floor), f"{tick:.2f}".rstrip("0").rstrip(".")) for tick in ticks),
+        y_ticks=axis.ticks,
         description=description or "only updates that are not in use",
     )
 
@@ -143,10 +177,6 @@ def x_position(row: int, count: int) -> float:
 def y_position(share: float) -> float:
     """Returns the vertical position of a share of the height, 0 at the bottom."""
     return round(TOP + (1 - share) * (HEIGHT - TOP - BOTTOM), 1)
-
-
-def _y(score: float, floor: float) -> float:
-    return y_position((score - floor) / (1 - floor) if floor < 1 else 1.0)
 
 
 def loss_terms(model: ModelReport) -> tuple[str, ...]:

@@ -15,14 +15,14 @@ Scores = tuple[tuple[Metric | None, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class TestSetColumn:
-    """One frozen test set.
+class SiteColumn:
+    """A column of the matrices: the frozen test set of a site.
 
     Attributes:
         site: that holds it.
         task: of the site.
         test_set: its digest.
-        modality: of its images, where known.
+        modality: of the images that the method reads, ``CT + PT`` where they are several; empty where unknown.
     """
 
     site: str
@@ -48,6 +48,7 @@ class UpdateRow:
         counts: number of studies by split: train, test, reserve, pending, quarantined.
         opened_snapshots: digests of the snapshots that training opened.
         epoch_losses: mean loss terms of each epoch.
+        learning_rate: of the version and where it comes from, in words; empty where it has none.
         class_patients: class -> number of training patients of the site; none where it is not published. Empty where
             the site's store is not readable.
     """
@@ -65,6 +66,7 @@ class UpdateRow:
     opened_snapshots: tuple[str, ...] = ()
     epoch_losses: tuple[Mapping[str, float], ...] = ()
     class_patients: Mapping[str, int | None] = field(default_factory=dict)
+    learning_rate: str = ""
 
     @property
     def is_waiting(self) -> bool:
@@ -158,7 +160,7 @@ class ModelReport:
 
     name: str
     method: str
-    columns: tuple[TestSetColumn, ...]
+    columns: tuple[SiteColumn, ...]
     updates: tuple[UpdateRow, ...]
     matrices: Mapping[str, Scores]
     champion: str = ""

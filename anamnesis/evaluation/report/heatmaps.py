@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from anamnesis.evaluation.report.assemble import ancestor_rows, champion_lineage
 from anamnesis.evaluation.report.colours import shade
 from anamnesis.evaluation.report.data import PRIMARY, ModelReport
-from anamnesis.evaluation.report.names import metric_label
-from anamnesis.records import Metric
+from anamnesis.evaluation.report.names import metric_head
+from anamnesis.records import Metric, metric_properties
+from anamnesis.records.metric_names import ACCURACY, AUROC, CLASS_INCREMENTAL_ACCURACY
 
 MATRICES = (
     (PRIMARY, "Site given", "Each site's own classes and primary metric (task-incremental)."),
-    ("ClassIncrementalAccuracy", "Site not given", "Right class among the classes of all sites (class-incremental)."),
+    (CLASS_INCREMENTAL_ACCURACY, "Site not given", "Right class among the classes of all sites (class-incremental)."),
 )
 """The matrices of the page: metric, title, explanation."""
 
@@ -75,7 +76,7 @@ def heat_maps(model: ModelReport) -> list[HeatMap]:
 
 
 def _heat_map(model: ModelReport, metric: str, title: str, note: str) -> HeatMap:
-    names = [column.task.primary_metric if metric == PRIMARY else "Accuracy" for column in model.columns]
+    names = [column.task.primary_metric if metric == PRIMARY else ACCURACY for column in model.columns]
     scores, champion_rows = model.matrices[metric], champion_lineage(model)
     rows = tuple(
         HeatMapRow(number, update.site, number - 1 in champion_rows, _cells(model, number - 1, cells, names))
@@ -83,7 +84,7 @@ def _heat_map(model: ModelReport, metric: str, title: str, note: str) -> HeatMap
     )
     heads = zip(model.columns, names, zip(*scores, strict=True), strict=True)
     return HeatMap(
-        title, note, tuple((column.site, metric_label(name), _cases(cells)) for column, name, cells in heads), rows
+        title, note, tuple((column.site, metric_head(name), _cases(cells)) for column, name, cells in heads), rows
     )
 
 
@@ -109,5 +110,6 @@ def _cells(
 def _style(metric: Metric | None, name: str) -> str:
     if metric is None:
         return ""
-    floor = CHANCE_AUROC if name == "AUROC" else 0.0
-    return "background:{};color:{}".format(*shade((float(metric.value) - floor) / (1 - floor)))
+    floor = CHANCE_AUROC if name == AUROC else 0.0
+    grade = metric_properties(name).grade(float(metric.value))
+    return "background:{};color:{}".format(*shade((grade - floor) / (1 - floor)))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from anamnesis.evaluation.report.data import PRIMARY, ModelReport, ReportData
+from anamnesis.records.metric_names import CLASS_INCREMENTAL_ACCURACY, IOU
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +59,33 @@ class MeasureDefinition:
 
 CONTINUAL_MEASURES = (
     (PRIMARY, "FinalAverage", "Final average", True, "Mean current score over all sites."),
-    ("ClassIncrementalAccuracy", "FinalAverage", "Without the site's name", True,
+    (CLASS_INCREMENTAL_ACCURACY, "FinalAverage", "Without the site's name", True,
      "Mean share of cases with the right class among the classes of all sites (class-incremental)."),
-    (PRIMARY, "Forgetting", "Forgetting", False, "Best earlier score minus current score, mean over earlier sites."),
-    ("ClassIncrementalAccuracy", "Forgetting", "Forgetting without the site's name", False,
+    (PRIMARY, "Forgetting", "Forgetting", False,
+     "How much worse the current score is than the best earlier one: mean of earlier sites."),
+    (CLASS_INCREMENTAL_ACCURACY, "Forgetting", "Forgetting without the site's name", False,
      "The same for the share of cases with the right class among the classes of all sites (class-incremental)."),
     (PRIMARY, "WorstRetention", "Worst retention", True,
-     "Current score divided by best score, lowest value of the earlier sites."),
+     "Share of its best score that an earlier site still has, lowest value of the earlier sites."),
     (PRIMARY, "BackwardTransfer", "Backward transfer", True,
-     "Current score minus score right after learning, mean over earlier sites."),
+     "How much better the current score is than right after learning, mean over earlier sites."),
     (PRIMARY, "ForwardTransfer", "Forward transfer", True,
-     "Score on a site before learning it minus the score of random weights."),
+     "How much better the score on a site before learning it is than that of random weights."),
     (PRIMARY, "LearningAccuracy", "Learning", True, "Mean score on a site right after learning it."),
     (PRIMARY, "Intransigence", "Intransigence", False,
-     "Score of joint training minus score of this method, right after learning a site."),
-    ("IoU", "SaliencyForgetting", "Saliency forgetting", False,
+     "How much better joint training scores than this method, right after learning a site."),
+    (IOU, "SaliencyForgetting", "Saliency forgetting", False,
      "How far the saliency maps of earlier sites have moved: mean of 1 \N{MINUS SIGN} IoU over these sites."),
 )  # fmt: skip
+
+
+_SCORES = ("FinalAverage", "LearningAccuracy")
+"""Measures that are scores themselves, and not differences."""
+
+
+def _is_lower_better(report: ReportData) -> bool:
+    """Whether lower scores are better; scores of different directions have no mean."""
+    return any(column.task.metric.is_lower_better for model in report.models for column in model.columns)
 
 
 def build_measures(report: ReportData) -> list[Measure]:
@@ -83,7 +94,7 @@ def build_measures(report: ReportData) -> list[Measure]:
         MeasureDefinition(
             name,
             meaning,
-            higher_is_better,
+            higher_is_better and not (key in _SCORES and metric == PRIMARY and _is_lower_better(report)),
             value_of=partial(_continual_metric, metric, key),
             format_value=_format_score,
         )

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from anamnesis.evaluation.report.assemble import champion_lineage
-from anamnesis.evaluation.report.data import ModelReport, ReportData, TestSetColumn
+from anamnesis.evaluation.report.data import ModelReport, ReportData, SiteColumn
 from anamnesis.evaluation.report.names import metric_label
-from anamnesis.evaluation.report.options import option_rows
+from anamnesis.evaluation.report.options import learning_rates, option_rows
 from anamnesis.evaluation.report.site_results import SiteResults, site_results
 from anamnesis.evaluation.report.statements import model_statement
 from anamnesis.records import MINIMUM_CELL_PATIENTS, Metric
@@ -53,7 +53,11 @@ def _card(model: ModelReport, report: ReportData) -> ModelCard:
     sections = (
         _intended_use(model),
         _data_section(model, results),
-        CardSection("Method and options", (), CardTable(("group", "option", "value"), tuple(option_rows(model)))),
+        CardSection(
+            "Method and options",
+            learning_rates(model),
+            CardTable(("group", "option", "value"), tuple(option_rows(model))),
+        ),
         _score_section(results),
         _operating_section(results),
         _class_section(results),
@@ -77,7 +81,7 @@ def _champion_results(model: ModelReport) -> list[SiteResults]:
     return next((results for digest, results in site_results(model) if digest == version), [])
 
 
-def _learned_columns(model: ModelReport) -> list[TestSetColumn]:
+def _learned_columns(model: ModelReport) -> list[SiteColumn]:
     """Returns the sites that the version in use (or the last one) has learned."""
     sites = {model.updates[row].site for row in champion_lineage(model)}
     return [column for column in model.columns if column.site in sites]
@@ -107,7 +111,7 @@ def _data_section(model: ModelReport, results: Sequence[SiteResults]) -> CardSec
     return CardSection("Data by site", (), CardTable(heads, rows))
 
 
-def _data_row(model: ModelReport, column: TestSetColumn, results: SiteResults | None) -> tuple[str, ...]:
+def _data_row(model: ModelReport, column: SiteColumn, results: SiteResults | None) -> tuple[str, ...]:
     learned = [model.updates[row] for row in champion_lineage(model) if model.updates[row].site == column.site]
     counts = learned[-1].class_patients if learned else {}
     training = ", ".join(f"{name}: {MASKED if count is None else count}" for name, count in counts.items())
@@ -134,6 +138,7 @@ def _operating_section(results: Sequence[SiteResults]) -> CardSection:
     sentences = tuple(
         f"{item.column.site}: {item.point or 'no temperature and no threshold, too few held-out patients'}."
         for item in results
+        if item.has_classes
     )
     rows = tuple((item.column.site, name, *_cells(metric)) for item in results for name, metric in item.two_class)
     heads = ("site", "at the stored threshold", *_NUMBER_HEADS)
@@ -207,7 +212,7 @@ def _unknown_section(model: ModelReport, report: ReportData, results: Sequence[S
             )
             if not value
         ]
-        if missing:
+        if missing and item.has_classes:
             gaps.append(f"{item.column.site}: {', '.join(missing)}: not measured, or about too few patients.")
     gaps.append("Other hospitals, scanners and populations than those listed; other seeds of the training.")
     return CardSection("What is not known", (*gaps, *model.warnings, *report.warnings))

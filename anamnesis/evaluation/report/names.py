@@ -4,8 +4,10 @@ import re
 from collections.abc import Sequence
 
 from anamnesis.evaluation.report.data import ModelReport, ReportData
+from anamnesis.records import metric_properties
+from anamnesis.records.metric_names import IOU
 
-_KEPT_NAMES = ("IoU",)
+_KEPT_NAMES = (IOU,)
 
 
 def metric_label(metric: str) -> str:
@@ -13,6 +15,20 @@ def metric_label(metric: str) -> str:
     name, _, suffix = metric.partition("/")
     label = name if name.isupper() or name in _KEPT_NAMES else re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
     return f"{label} of {suffix}" if suffix else label
+
+
+def metric_head(metric: str) -> str:
+    """Returns a metric's name for the head of a table: ``surface distance (input pixels, lower is better)``."""
+    properties = metric_properties(metric)
+    notes = [properties.unit] if properties.unit else []
+    notes += ["lower is better"] if properties.is_lower_better else []
+    return f"{metric_label(metric)} ({', '.join(notes)})" if notes else metric_label(metric)
+
+
+def unit_of(metric: str) -> str:
+    """Returns the unit of a metric after a number: `` input pixels``; empty for a number without a unit."""
+    unit = metric_properties(metric).unit if metric else ""
+    return f" {unit}" if unit else ""
 
 
 def class_name(label: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from anamnesis.evaluation.report.assemble import champion_lineage
 from anamnesis.evaluation.report.data import ModelReport
 
 _GROUPS = {"options": "method", "network": "network", "training": "training"}
@@ -15,6 +16,14 @@ def option_rows(model: ModelReport) -> list[tuple[str, str, str]]:
         if isinstance(value, Mapping):
             rows += [(group, name, text) for name, text in _flatten(value)]
     return rows if model.configuration else []
+
+
+def learning_rates(model: ModelReport) -> tuple[str, ...]:
+    """Returns where the learning rate of each update of the version in use comes from, a sentence each."""
+    rows = ((row, model.updates[row]) for row in champion_lineage(model))
+    return tuple(
+        f"Update {row + 1}, {update.site}: {update.learning_rate}." for row, update in rows if update.learning_rate
+    )
 
 
 def _flatten(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -17,12 +17,13 @@ from anamnesis.evaluation.report.heatmaps import CHANCE_AUROC, MATRICES, heat_ma
 from anamnesis.evaluation.report.measures import build_measures, format_bytes, format_duration
 from anamnesis.evaluation.report.model_card import ModelCard
 from anamnesis.evaluation.report.names import class_name, metric_label, model_label, short_digest
-from anamnesis.evaluation.report.options import option_rows
+from anamnesis.evaluation.report.options import learning_rates, option_rows
 from anamnesis.evaluation.report.reasons import DROPS, unsettled_and_failed
 from anamnesis.evaluation.report.saliency_table import saliency_columns
 from anamnesis.evaluation.report.side_by_side import common_site_rows, left_out_sites
 from anamnesis.evaluation.report.site_results import calibration_is_off, site_results
 from anamnesis.records import MINIMUM_CELL_PATIENTS, InputError
+from anamnesis.records.metric_names import CLASS_INCREMENTAL_ACCURACY
 
 
 def report_html(report: ReportData, pictures: Mapping[str, bytes]) -> bytes:
@@ -63,6 +64,7 @@ def report_html(report: ReportData, pictures: Mapping[str, bytes]) -> bytes:
             common_rows=common_site_rows(report),
             left_out=left_out_sites(report) if len(report.models) > 1 else (),
             option_rows=option_rows,
+            learning_rates=learning_rates,
             site_results=site_results,
             off=calibration_is_off,
             squares=plots,
@@ -121,7 +123,7 @@ def _loss_rows(model: ModelReport) -> list[gate_table.GateRow]:
 
 
 def _class_losses(model: ModelReport) -> dict[str, statements.SiteLoss]:
-    return {loss.site: loss for loss in statements.site_losses(model, "ClassIncrementalAccuracy")}
+    return {loss.site: loss for loss in statements.site_losses(model, CLASS_INCREMENTAL_ACCURACY)}
 
 
 def _escape_markdown(text: str) -> str:

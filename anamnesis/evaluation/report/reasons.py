@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from decimal import Decimal
 
-from anamnesis.evaluation.report.names import join_names, metric_label
-from anamnesis.records import Criterion, CriterionResult, Decision
+from anamnesis.evaluation.report.names import join_names, metric_label, unit_of
+from anamnesis.records import Criterion, CriterionResult, Decision, metric_properties
 
 DROPS = ("forgetting", "recall_drop")
 """Criteria whose value is a loss against an earlier version."""
 _PREFIXES = {
     "floor": "floor",
+    "ceiling": "ceiling",
     "recall": "floor",
     "forgetting": "loss",
     "recall_drop": "loss",
@@ -65,25 +66,27 @@ def _retention_sentence(site: str, lines: list[Criterion]) -> str:
         return f"{site}: no score was measured."
     worst = max(measured, key=lambda line: line.value or Decimal(0))
     assert worst.value is not None
+    unit = unit_of(worst.metric)
     measured_drop = (
-        f"no drop was measured ({join_names(list(dict.fromkeys(metric_label(line.metric) for line in measured)))})"
+        f"no loss was measured ({join_names(list(dict.fromkeys(metric_label(line.metric) for line in measured)))})"
         if worst.value <= 0
-        else f"the largest measured drop is {_number(worst.value)} ({metric_label(worst.metric)})"
+        else f"the largest measured loss is {_number(worst.value)}{unit} ({metric_label(worst.metric)})"
     )
     ends = [line.high for line in measured if line.high is not None]
-    bound = f"; a drop above {_number(max(ends))} is excluded" if ends else ""
+    bound = f"; a loss above {_number(max(ends))}{unit} is excluded" if ends else ""
     return f"{site}: {measured_drop}{_on_patients(worst)}{bound}; allowed {_limit(worst)}."
 
 
 def _drop_sentence(criterion: Criterion) -> str:
     metric, value = metric_label(criterion.metric) or "the score", criterion.value
+    verb = "rose" if criterion.metric and metric_properties(criterion.metric).is_lower_better else "fell"
     if criterion.result is CriterionResult.FAILED and value is not None:
         measured = f"{_number(value)}{_interval(criterion)}{_on_patients(criterion)}"
-        return f"{metric} fell by {measured}; allowed {_limit(criterion)}."
+        return f"{metric} {verb} by {measured}; allowed {_limit(criterion)}."
     measured = "" if value is None else f"; measured {_number(value)}{_interval(criterion)}{_on_patients(criterion)}"
     smallest = criterion.detectable
     excluded = "" if smallest is None else f". A loss below {_number(smallest)} could not be excluded"
-    return f"it is not settled whether {metric} fell by more than {_limit(criterion)}{measured}{excluded}."
+    return f"it is not settled whether {metric} {verb} by more than {_limit(criterion)}{measured}{excluded}."
 
 
 def _limit_sentence(criterion: Criterion) -> str:
@@ -115,7 +118,7 @@ def _on_patients(criterion: Criterion) -> str:
 
 
 def _limit(criterion: Criterion) -> str:
-    return "nothing" if criterion.limit is None else _number(criterion.limit)
+    return "nothing" if criterion.limit is None else f"{_number(criterion.limit)}{unit_of(criterion.metric)}"
 
 
 def _number(value: Decimal | None) -> str:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from anamnesis.evaluation.report.assemble import champion_lineage
 from anamnesis.evaluation.report.data import ModelReport
 from anamnesis.records import Metric
+from anamnesis.records.metric_names import COSINE, IOU, SPEARMAN, SSIM
 
 FORMULAS = {
-    "IoU": "Intersection over union of the most salient fifth of the pixels, before and now",
-    "SSIM": "Mean structural similarity of the two maps, each divided by its maximum",
-    "Cosine": "Cosine of the angle between the two maps as vectors",
-    "Spearman": "Correlation of the ranks of the two maps' pixels",
+    IOU: "Intersection over union of the most salient fifth of the pixels, before and now",
+    SSIM: "Mean structural similarity of the two maps, each divided by its maximum",
+    COSINE: "Cosine of the angle between the two maps as vectors",
+    SPEARMAN: "Correlation of the ranks of the two maps' pixels",
 }
 FORGETTING_FORMULA = "1 \N{MINUS SIGN} IoU; the last row is the mean over the earlier sites"
 
@@ -40,9 +41,9 @@ def saliency_columns(model: ModelReport) -> list[SaliencyColumn]:
         for name, formula in FORMULAS.items()
         if name in model.matrices
     ]
-    mean = model.continual.get("IoU", {}).get("SaliencyForgetting")
+    mean = model.continual.get(IOU, {}).get("SaliencyForgetting")
     if mean is not None:
-        losses = {site: _loss(iou) for site, iou in _current_scores(model, "IoU").items()}
+        losses = {site: _loss(iou) for site, iou in _current_scores(model, IOU).items()}
         columns.append(SaliencyColumn("Saliency forgetting", FORGETTING_FORMULA, losses, mean))
     return columns
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from anamnesis.evaluation.report.assemble import champion_lineage
 from anamnesis.evaluation.report.data import PRIMARY, ModelReport, ReportData
-from anamnesis.evaluation.report.names import metric_label
+from anamnesis.evaluation.report.names import metric_head
 from anamnesis.records import Metric
+from anamnesis.records.metric_names import CLASS_INCREMENTAL_ACCURACY
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ def common_site_rows(report: ReportData) -> list[CommonSiteRow]:
     rows = []
     for site in report.common_sites:
         column = next(item for item in report.models[0].columns if item.site == site)
-        names = {PRIMARY: metric_label(column.task.primary_metric), "ClassIncrementalAccuracy": "site not given"}
+        names = {PRIMARY: metric_head(column.task.primary_metric), CLASS_INCREMENTAL_ACCURACY: "site not given"}
         rows += [
             CommonSiteRow(site, name, tuple(_current_score(model, metric, site) for model in report.models))
             for metric, name in names.items()

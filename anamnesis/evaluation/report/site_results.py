@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from anamnesis.evaluation.report.assemble import shown_rows
-from anamnesis.evaluation.report.data import ModelReport, TestSetColumn
-from anamnesis.evaluation.report.names import metric_label
+from anamnesis.evaluation.report.data import ModelReport, SiteColumn
+from anamnesis.evaluation.report.names import metric_head
 from anamnesis.evaluation.report.plots import SquarePlot, reliability_plot, roc_plot
 from anamnesis.records import (
     Evaluation,
@@ -15,17 +15,26 @@ from anamnesis.records import (
     Metric,
     OperatingPoint,
     Subgroup,
+    TaskType,
     ThresholdRule,
+    precision_metric,
+    primary_metrics,
     recall_metric,
 )
+from anamnesis.records.metric_names import (
+    ABSTAINED,
+    CALIBRATION_ERROR,
+    CALIBRATION_SLOPE,
+    CLASS_INCREMENTAL_ACCURACY,
+    SITE_INFERRED,
+)
 
-_RANKING = ("AUROC", "Accuracy", "BalancedAccuracy", "Dice", "CIndex")
 _ANSWERS = {
-    "ClassIncrementalAccuracy": "right class without the site, among the classes of all sites",
-    "SiteInferred": "site inferred: answered with this site's classes, without the site",
-    "Abstained": "abstained: no answer, because the image is unlike the learned sites",
+    CLASS_INCREMENTAL_ACCURACY: "right class without the site, among the classes of all sites",
+    SITE_INFERRED: "site inferred: answered with this site's classes, without the site",
+    ABSTAINED: "abstained: no answer, because the image is unlike the learned sites",
 }
-_CALIBRATION = {"CalibrationError": "expected calibration error", "CalibrationSlope": "calibration slope"}
+_CALIBRATION = {CALIBRATION_ERROR: "expected calibration error", CALIBRATION_SLOPE: "calibration slope"}
 _RULES = {
     ThresholdRule.SENSITIVITY: "highest specificity at a sensitivity of 0.90 or more",
     ThresholdRule.BALANCED_ACCURACY: "highest balanced accuracy",
@@ -75,7 +84,7 @@ class SiteResults:
         look: how many candidates were scored on the test set so far; 0 where it was not counted.
     """
 
-    column: TestSetColumn
+    column: SiteColumn
     version: str
     patients: int
     cases: int
@@ -92,6 +101,11 @@ class SiteResults:
     subgroups: tuple[SubgroupTable, ...]
     look: int
 
+    @property
+    def has_classes(self) -> bool:
+        """Whether answers are classes: only these have temperatures, thresholds and a calibration."""
+        return self.column.task.type is TaskType.CLASSIFICATION
+
 
 def site_results(model: ModelReport) -> list[tuple[str, list[SiteResults]]]:
     """Returns (version, its results at each site): of the version in use, then of one that waits."""
@@ -107,21 +121,21 @@ def _version_results(model: ModelReport, version: str) -> Iterator[SiteResults]:
             yield _site_results(column, evaluation)
 
 
-def _site_results(column: TestSetColumn, evaluation: Evaluation) -> SiteResults:
+def _site_results(column: SiteColumn, evaluation: Evaluation) -> SiteResults:
     metrics, details = evaluation.metrics, evaluation.details
     classes = tuple(
-        ClassRow(name, metrics.get(recall_metric(name)), metrics.get(f"Precision/{name}"))
+        ClassRow(name, metrics.get(recall_metric(name)), metrics.get(precision_metric(name)))
         for name in column.task.classes
     )
     has_numbers = details is not None and any(cell is not None for row in details.confusion for cell in row)
     two_class = _two_class_rows(classes)
-    first_metrics = dict.fromkeys((column.task.primary_metric, *_RANKING))
+    first_metrics = dict.fromkeys((column.task.primary_metric, *primary_metrics(column.task.type)))
     return SiteResults(
         column=column,
         version=evaluation.version,
         patients=evaluation.patients,
         cases=max((metric.n for metric in metrics.values()), default=0),
-        scores=tuple((metric_label(name), metrics[name]) for name in first_metrics if name in metrics),
+        scores=tuple((metric_head(name), metrics[name]) for name in first_metrics if name in metrics),
         answers=tuple((text, metrics[name]) for name, text in _ANSWERS.items() if name in metrics),
         calibration=tuple((text, metrics[name]) for name, text in _CALIBRATION.items() if name in metrics),
         point=_describe_point(evaluation.operating_point, column),
@@ -164,7 +178,7 @@ def _operating_points(two_class: Mapping[str, Metric]) -> list[tuple[float, floa
     return [(1 - shares["specificity"], shares["sensitivity"])]
 
 
-def _describe_point(point: OperatingPoint | None, column: TestSetColumn) -> str:
+def _describe_point(point: OperatingPoint | None, column: SiteColumn) -> str:
     if point is None:
         return ""
     source = f"{point.patients} {_SOURCES[point.source]}"

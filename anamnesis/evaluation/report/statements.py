@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from anamnesis.evaluation.report.assemble import champion_lineage, lineage_matrix
 from anamnesis.evaluation.report.data import PRIMARY, ModelReport, ReportData, UpdateRow
-from anamnesis.evaluation.report.names import join_names, lower_first, metric_label, model_label, short_digest
+from anamnesis.evaluation.report.names import join_names, lower_first, metric_head, model_label, short_digest
 from anamnesis.evaluation.report.reasons import (
     DROPS,
     criterion_sentence,
@@ -13,10 +13,11 @@ from anamnesis.evaluation.report.reasons import (
     retention_sentences,
     unsettled_and_failed,
 )
-from anamnesis.records import Criterion, CriterionResult, Verdict
+from anamnesis.records import Criterion, CriterionResult, MetricProperties, Verdict
+from anamnesis.records.metric_names import CLASS_INCREMENTAL_ACCURACY
 
 TOLERANCE = Decimal("0.05")
-"""Largest measured loss that does not count as lost, at a site where the gate tested none."""
+"""Largest measured loss that does not count as lost, as a share of the metric's range, where the gate tested none."""
 
 CLASS_INCREMENTAL_LOSS_LIMIT = 0.2
 """Mean loss of class-incremental accuracy above which a model confuses the classes of different sites."""
@@ -30,20 +31,27 @@ class SiteLoss:
 
     Attributes:
         site: its name.
-        metric: its primary metric.
+        metric: name of its metric, for people.
         best_score: its best score before the last update, along the lineage.
         current_score: its score after the last update.
+        properties: unit and direction of the metric.
     """
 
     site: str
     metric: str
     best_score: Decimal
     current_score: Decimal
+    properties: MetricProperties
 
     @property
     def loss(self) -> Decimal:
-        """Best earlier score minus current score."""
-        return self.best_score - self.current_score
+        """How much worse the current score is than the best earlier one."""
+        return self.properties.loss(self.best_score, self.current_score)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the loss is above the tolerance."""
+        return self.loss > TOLERANCE * self.properties.width
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +91,15 @@ def site_losses(model: ModelReport, metric: str = PRIMARY) -> tuple[SiteLoss, ..
     matrix = lineage_matrix(model, metric)
     if matrix is None:
         return ()
-    names = {column.site: metric_label(column.task.primary_metric) for column in model.columns}
     last = len(matrix.update_tasks) - 1
     pairs = [(site, matrix.best_score(site, last), matrix.final_score(site)) for site in matrix.old_tasks]
     return tuple(
         SiteLoss(
             site=site,
-            metric=names[site] if metric == PRIMARY else metric_label(metric),
+            metric=metric_head(matrix.metric(site).name),
             best_score=Decimal(str(best_score)),
             current_score=Decimal(str(current_score)),
+            properties=matrix.metric(site),
         )
         for site, best_score, current_score in pairs
         if best_score is not None and current_score is not None
@@ -112,7 +120,7 @@ def model_statement(model: ModelReport) -> ModelStatement:
     tested = {line.site for line in tests if line.result in _TESTED}
     untested = [site for site in old_sites if site not in tested]
     lost = {line.site for line in tests if line.result is CriterionResult.FAILED}
-    lost |= {loss.site for loss in losses if loss.site in untested and loss.loss > TOLERANCE}
+    lost |= {loss.site for loss in losses if loss.site in untested and loss.is_lost}
     undecided = {line.site for line in tests if line.result is CriterionResult.UNDECIDED} - lost
     open_sites = [site for site in old_sites if site in undecided or (site in untested and site not in lost)]
     failures = _failures_in_use(model)
@@ -177,7 +185,7 @@ def _status_and_headline(model: ModelReport, old_count: int, lost_count: int, op
         return "forgot", f"Lost more than allowed at {lost_count} of {_count_sites(old_count)}"
     if open_count:
         return "open", f"Not settled whether it lost something at {open_count} of {_count_sites(old_count)}"
-    if model.continual.get("ClassIncrementalAccuracy", {}).get("Forgetting", 0.0) > CLASS_INCREMENTAL_LOSS_LIMIT:
+    if model.continual.get(CLASS_INCREMENTAL_ACCURACY, {}).get("Forgetting", 0.0) > CLASS_INCREMENTAL_LOSS_LIMIT:
         return "mixed", "Kept each site's own task, but confuses the classes of different sites"
     return "kept", f"No loss beyond the margins was seen at {_count_sites(old_count)}"
 
@@ -253,7 +261,7 @@ def _untested_sentences(untested: list[str], losses: tuple[SiteLoss, ...]) -> li
 
 
 def _class_incremental_sentences(model: ModelReport) -> list[str]:
-    values = model.continual.get("ClassIncrementalAccuracy", {})
+    values = model.continual.get(CLASS_INCREMENTAL_ACCURACY, {})
     final, lost = values.get("FinalAverage"), values.get("Forgetting")
     if final is None or len(model.columns) < 2:
         return []

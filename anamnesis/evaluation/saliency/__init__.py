@@ -2,7 +2,7 @@
 
 from anamnesis.evaluation.saliency.faithfulness import deletion_auc, faithfulness, is_faithful
 from anamnesis.evaluation.saliency.localisation import energy_in_mask, pointing_game
-from anamnesis.evaluation.saliency.maps import AnswerMaps, class_evidence, explain_classes
+from anamnesis.evaluation.saliency.maps import AnswerMaps, class_evidence, explain_classes, join_maps
 from anamnesis.evaluation.saliency.similarity import (
     cosine,
     iou,
@@ -23,6 +23,7 @@ __all__ = [
     "faithfulness",
     "iou",
     "is_faithful",
+    "join_maps",
     "map_retention",
     "pointing_game",
     "random_iou",

@@ -1,7 +1,8 @@
 """Whether a map agrees with a person's outline of the finding; maps are first resized to the mask."""
 
 from torch import Tensor
-from torch.nn import functional as F
+
+from anamnesis.evaluation.saliency.resizing import resize_maps
 
 
 def energy_in_mask(maps: Tensor, masks: Tensor) -> Tensor:
@@ -11,8 +12,8 @@ def energy_in_mask(maps: Tensor, masks: Tensor) -> Tensor:
     2020, the "energy-based pointing game".
 
     Args:
-        maps: [N, h, w], zero or more.
-        masks: [N, H, W], bool; true inside the finding.
+        maps: [N, ...], zero or more, with one to three spatial axes.
+        masks: [N, ...], bool, with as many; true inside the finding.
     """
     resized_maps = _resize_to_masks(maps, masks)
     inside = (resized_maps * masks).flatten(1).sum(1)
@@ -25,8 +26,8 @@ def pointing_game(maps: Tensor, masks: Tensor) -> Tensor:
     Source: Zhang et al., Int. J. Comput. Vis. 126 (2018) 1084, without their tolerance of 15 pixels.
 
     Args:
-        maps: [N, h, w], zero or more.
-        masks: [N, H, W], bool.
+        maps: [N, ...], zero or more, with one to three spatial axes.
+        masks: [N, ...], bool, with as many.
     """
     resized_maps = _resize_to_masks(maps, masks).flatten(1)
     peak_index = resized_maps.argmax(1, keepdim=True)
@@ -34,4 +35,4 @@ def pointing_game(maps: Tensor, masks: Tensor) -> Tensor:
 
 
 def _resize_to_masks(maps: Tensor, masks: Tensor) -> Tensor:
-    return F.interpolate(maps[:, None].float(), masks.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
+    return resize_maps(maps.float(), masks.shape[1:])

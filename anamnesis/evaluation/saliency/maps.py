@@ -6,8 +6,8 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from anamnesis.evaluation.saliency.resizing import resize_maps
 from anamnesis.methods import Branch
 from anamnesis.networks import evaluation_mode
 from anamnesis.networks.modes import HasModules
@@ -32,9 +32,9 @@ class AnswerMaps:
     """Maps of one class for each image.
 
     Attributes:
-        whole: [N, H, W], zero or more, not normalised: what speaks for the class in the whole answer, at the finest
-            resolution of its branches.
-        learned: [N, h, w]: the same in the branches that learn; none where no branch learns.
+        whole: [N, ...], zero or more, not normalised, with the images' spatial axes: what speaks for the class in the
+            whole answer, at the finest resolution of its branches.
+        learned: [N, ...]: the same in the branches that learn; none where no branch learns.
         learned_share: [N], 0 to 1: their share of all evidence, for and against the class.
     """
 
@@ -50,7 +50,7 @@ def explain_classes(
 
     Args:
         method: its mode is restored, and no parameter gets a gradient.
-        images: [N, channels, H, W].
+        images: [N, channels, ...] with one to three spatial axes.
         class_indices: [N], the column to explain, one per image.
         task_classes: the columns of the task, see ``class_evidence``.
     """
@@ -68,10 +68,20 @@ def explain_classes(
     )
 
 
+def join_maps(parts: Sequence[AnswerMaps]) -> AnswerMaps:
+    """Returns the maps of several batches of one method as those of one."""
+    learned = [part.learned for part in parts if part.learned is not None]
+    return AnswerMaps(
+        whole=torch.cat([part.whole for part in parts]),
+        learned=torch.cat(learned) if learned else None,
+        learned_share=torch.cat([part.learned_share for part in parts]),
+    )
+
+
 def class_evidence(
     branches: Sequence[Branch], method: ExplainedMethod, class_indices: Tensor, task_classes: Sequence[int]
 ) -> tuple[Tensor, ...]:
-    """Returns the evidence for a class at each pixel of each branch, [N, h, w], above and below zero.
+    """Returns the evidence for a class at each pixel of each branch, [N, ...], above and below zero.
 
     sum_c (d score / d A_c) A_c at each pixel: HiResCAM (Draelos and Carin 2020, arXiv 2011.08891), before its relu.
     Where the answer is linear in the features, the evidence adds up to the score without its bias. It equals Grad-CAM
@@ -105,17 +115,13 @@ def class_evidence(
 
 
 def _add_maps(evidence: Sequence[Tensor]) -> Tensor:
-    """Returns the sum [N, H, W] of maps of several resolutions, at the finest; each keeps its total."""
+    """Returns the sum [N, ...] of maps of several resolutions, at the finest; each keeps its total."""
     size = max((maps.shape[1:] for maps in evidence), key=lambda shape: shape.numel())
     return sum(
-        (
-            functional.interpolate(maps[:, None], size, mode="bilinear", align_corners=False)[:, 0]
-            * (maps.shape[1:].numel() / size.numel())
-            for maps in evidence
-        ),
+        (resize_maps(maps, size) * (maps.shape[1:].numel() / size.numel()) for maps in evidence),
         start=evidence[0].new_zeros(()),
     )
 
 
 def _total(evidence: Iterable[Tensor], count: int) -> Tensor:
-    return sum((maps.abs().sum((1, 2)) for maps in evidence), start=torch.zeros(count))
+    return sum((maps.abs().flatten(1).sum(1) for maps in evidence), start=torch.zeros(count))

@@ -14,10 +14,12 @@ from torch.nn import functional as F
 from anamnesis.evaluation.patient_intervals import index_patients
 from anamnesis.evaluation.statistics import average_ranks, make_metric, mean_metrics
 from anamnesis.records import Metric
+from anamnesis.records.metric_names import COSINE, IOU, IOU_SAME_CLASS, IOU_SAME_CLASS_95, SPEARMAN, SSIM
 
 TOP_SHARE = 0.2
 """Share of a map's pixels that IoU compares."""
 SAME_CLASS_QUANTILE = 0.95
+_CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
 def map_retention(maps_before: Tensor, maps_after: Tensor, patients: Sequence[str] | None = None) -> dict[str, Metric]:
@@ -26,7 +28,7 @@ def map_retention(maps_before: Tensor, maps_after: Tensor, patients: Sequence[st
     The result is empty where all maps before are zero.
 
     Args:
-        maps_before: [N, h, w], zero or more, right after the task's own update.
+        maps_before: [N, ...], zero or more, with one to three spatial axes, right after the task's own update.
         maps_after: of the same images after a later update.
         patients: [N], the patient of each image; by default each image has a patient of its own.
     """
@@ -36,7 +38,7 @@ def map_retention(maps_before: Tensor, maps_after: Tensor, patients: Sequence[st
         patients = [patient for patient, is_used in zip(patients, has_evidence.tolist(), strict=True) if is_used]
     if not len(maps_before):
         return {}
-    functions = {"IoU": iou, "SSIM": ssim, "Cosine": cosine, "Spearman": spearman}
+    functions = {IOU: iou, SSIM: ssim, COSINE: cosine, SPEARMAN: spearman}
     is_lost = ~maps_after.flatten(1).any(1)
     values = {name: function(maps_before, maps_after).masked_fill(is_lost, 0.0) for name, function in functions.items()}
     return mean_metrics(values, patients)
@@ -52,26 +54,27 @@ def iou(maps_before: Tensor, maps_after: Tensor, share: float = TOP_SHARE) -> Te
 
 
 def top_pixels(maps: Tensor, share: float = TOP_SHARE) -> Tensor:
-    """Returns the mask of the most salient ``share`` of pixels, bool [N, h * w]."""
+    """Returns the mask of the most salient ``share`` of pixels, bool [N, pixels]."""
     flat = maps.flatten(1)
     threshold = flat.topk(_pixel_count(flat.shape[1], share), dim=1).values[:, -1:]
     return (flat >= threshold) & (flat > 0)
 
 
 def ssim(maps_before: Tensor, maps_after: Tensor) -> Tensor:
-    """Returns [N]: mean structural similarity of the maps, each divided by its maximum, at their own resolution.
+    """Returns [N]: mean structural similarity of maps [N, ...], each divided by its maximum, at their own resolution.
 
     Gaussian window (sigma 1.5) of 11 pixels, or the largest odd size that fits; K1 0.01, K2 0.03. Source: Wang et al.,
     IEEE Trans. Image Process. 13 (2004) 600.
     """
     x, y = (maps / _peak(maps) for maps in (maps_before.float(), maps_after.float()))
-    window = _window(min(11, *maps_before.shape[1:]))
+    axes = maps_before.dim() - 1
+    window = _window(min(11, *maps_before.shape[1:]), axes)
     inputs = torch.cat([x, y, x * x, y * y, x * y])[:, None]
-    mean_x, mean_y, square_x, square_y, product = F.conv2d(inputs, window.to(inputs))[:, 0].chunk(5)
+    mean_x, mean_y, square_x, square_y, product = _CONVOLUTIONS[axes](inputs, window.to(inputs))[:, 0].chunk(5)
     luminance = (2 * mean_x * mean_y + 1e-4) / (mean_x**2 + mean_y**2 + 1e-4)
     variance_x, variance_y, covariance = square_x - mean_x**2, square_y - mean_y**2, product - mean_x * mean_y
     structure: Tensor = (2 * covariance + 9e-4) / (variance_x + variance_y + 9e-4)
-    return (luminance * structure).mean((1, 2))
+    return (luminance * structure).flatten(1).mean(1)
 
 
 def cosine(maps_before: Tensor, maps_after: Tensor) -> Tensor:
@@ -108,7 +111,7 @@ def same_class_iou(maps: Tensor, class_indices: Tensor, patients: Sequence[str])
     95th percentile over all pairs: a retained map must be above it. Both are absent where no class has two patients.
 
     Args:
-        maps: [N, h, w] of the class of each image.
+        maps: [N, ...] of the class of each image.
         class_indices: [N].
         patients: [N], the patient of each image.
     """
@@ -126,8 +129,8 @@ def same_class_iou(maps: Tensor, class_indices: Tensor, patients: Sequence[str])
     case_patients = [patient for patient, is_case in zip(patients, has_partner.tolist(), strict=True) if is_case]
     percentile = float(overlap[is_pair].double().quantile(SAME_CLASS_QUANTILE))
     return {
-        **mean_metrics({"IoUSameClass": case_means}, case_patients),
-        "IoUSameClass95": make_metric(percentile, len(case_means), patients=len(set(case_patients))),
+        **mean_metrics({IOU_SAME_CLASS: case_means}, case_patients),
+        IOU_SAME_CLASS_95: make_metric(percentile, len(case_means), patients=len(set(case_patients))),
     }
 
 
@@ -140,12 +143,16 @@ def _log_choose(n: int, k: int) -> float:
 
 
 def _peak(maps: Tensor) -> Tensor:
-    return maps.flatten(1).amax(1).clamp(min=torch.finfo(torch.float32).tiny)[:, None, None]
+    peaks = maps.flatten(1).amax(1).clamp(min=torch.finfo(torch.float32).tiny)
+    return peaks.view(-1, *[1] * (maps.dim() - 1))
 
 
-def _window(size: int) -> Tensor:
+def _window(size: int, axes: int) -> Tensor:
+    """Returns a Gaussian window [1, 1, size, ...] of sum 1, with an odd size of at most ``size``."""
     size -= 1 - size % 2
     offsets = torch.arange(size, dtype=torch.float64) - size // 2
     weights = torch.exp(-(offsets**2) / (2 * 1.5**2))
-    window = weights[:, None] * weights
+    window = weights
+    for _ in range(axes - 1):
+        window = window[..., None] * weights
     return (window / window.sum())[None, None]

@@ -6,12 +6,13 @@ is analytic class-incremental learning (ACIL, Zhuang et al., NeurIPS 2022), whos
 estimate by the Woodbury identity; the discriminant is streaming LDA (Hayes and Kanan, CVPR workshops 2020).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
-from anamnesis.methods.base import StateDict
+from anamnesis.methods.base import Data, StateDict, TaskContext
+from anamnesis.records import Split
 
 
 class FeatureStatistics:
@@ -97,3 +98,35 @@ def linear_logits(features: Tensor, weights: Tensor) -> Tensor:
     with torch.autocast(features.device.type, enabled=False):
         cast_weights = weights.to(features)
         return torch.nn.functional.linear(features, cast_weights[:, :-1], cast_weights[:, -1])
+
+
+@torch.no_grad()
+def measure_statistics(
+    name: str,
+    spaces: Mapping[str, tuple[FeatureStatistics, Callable[[Tensor], Tensor]]],
+    context: TaskContext,
+    data: Data,
+) -> None:
+    """Adds the training images of a task to empty statistics, in one pass; a killed update does not repeat it.
+
+    Args:
+        name: of the pass, unique in the update.
+        spaces: name of each feature space -> its empty statistics, and images [N, C, ...] to its features [N, D]; the
+            classes of the statistics are the label space.
+        context: of the task.
+        data: of the task.
+    """
+
+    def add_images() -> dict[str, Tensor]:
+        for batch in data(Split.TRAIN):
+            for statistics, features_of in spaces.values():
+                statistics.add(features_of(batch.images), batch.classes)
+        return {
+            f"{space}.{key}": tensor
+            for space, (statistics, _) in spaces.items()
+            for key, tensor in (("gram", statistics.gram), ("sums", statistics.sums))
+        }
+
+    tensors = context.checkpointed(name, add_images)
+    for space, (statistics, _) in spaces.items():
+        statistics.gram, statistics.sums = tensors[f"{space}.gram"], tensors[f"{space}.sums"]

@@ -15,6 +15,8 @@ from anamnesis.methods.base import StateDict, part_tensors
 from anamnesis.methods.features.feature_statistics import FeatureStatistics, linear_logits
 from anamnesis.methods.features.site_sums import SiteSums
 from anamnesis.networks import Classifier
+from anamnesis.networks.fast_inference import FastInference
+from anamnesis.networks.memory_layout import to_channels_last
 from anamnesis.networks.random_features import GRID, RandomFeatures, average_over_grid
 
 MAXIMUM_FEATURES = 2048
@@ -42,20 +44,19 @@ class EncoderFeatures(nn.Module):
 
     def __init__(self, network: Classifier) -> None:
         super().__init__()
-        width = network.backbone.width_out
+        width, dims = network.backbone.width_out, network.backbone.spatial_dims
         self.backbone = copy.deepcopy(network.backbone).requires_grad_(False).eval()
-        self.grid = max((side for side in range(1, GRID + 1) if width * side**2 <= MAXIMUM_FEATURES), default=1)
-        self.width_out = width * self.grid**2
+        self._fast_maps = FastInference(self.backbone)
+        self.grid = max((side for side in range(1, GRID + 1) if width * side**dims <= MAXIMUM_FEATURES), default=1)
+        self.width_out = width * self.grid**dims
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps [N, C, H, W] in [0, 1] to [N, ``width_out``], always in float32."""
         return self.pool(self.feature_maps(images))
 
-    @torch.no_grad()
     def feature_maps(self, images: Tensor) -> Tensor:
-        """Maps [N, C, H, W] in [0, 1] to [N, F, h, w], always in float32."""
-        with torch.autocast(images.device.type, enabled=False):
-            return self.backbone(images.float())  # type: ignore[no-any-return]
+        """Maps [N, C, *sides] in [0, 1] to [N, F, *cells], always in float32, without gradients."""
+        return self._fast_maps(images)
 
     def pool(self, feature_maps: Tensor) -> Tensor:
         """Maps feature maps [N, F, h, w] to [N, ``width_out``]."""
@@ -73,6 +74,7 @@ class FrozenFeatures:
     def __init__(self, name: str, extractor: RandomFeatures | EncoderFeatures, ridge: float) -> None:
         self.name, self.extractor, self.ridge = name, extractor, ridge
         self.statistics, self._discriminant_weights = SiteSums(extractor.width_out), torch.zeros(0)
+        self._device: torch.device | None = None
 
     def copy_encoder(self, network: Classifier, site: str) -> None:
         """Copies the encoder of ``network`` if the features are an encoder's and only ``site`` has sums."""
@@ -91,7 +93,8 @@ class FrozenFeatures:
 
     def feature_maps(self, images: Tensor) -> Tensor:
         """Returns the frozen feature maps [N, F, h, w] of images."""
-        self.to(images.device)
+        if self._device != images.device:
+            self.to(images.device)
         return self.extractor.feature_maps(images)
 
     def log_probs(self, feature_maps: Tensor) -> Tensor:
@@ -107,8 +110,9 @@ class FrozenFeatures:
 
     def to(self, device: torch.device) -> None:
         """Moves features and sums."""
-        self.extractor.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast
+        to_channels_last(self.extractor.to(device=device))
         self.statistics.to(device)
+        self._device = device
 
     def state_dict(self) -> StateDict:
         """Returns the sums, and the features that they were computed with."""
@@ -139,8 +143,9 @@ def build_frozen_features(
         ridges: added to the diagonals of the scatters of the random features and of the first site's features.
     """
     random_ridge, first_site_ridge = ridges
+    random_features = RandomFeatures(channels, seed, spatial_dims=network.backbone.spatial_dims)
     all_features = (
-        FrozenFeatures("random_space", RandomFeatures(channels, seed), random_ridge),
+        FrozenFeatures("random_space", random_features, random_ridge),
         FrozenFeatures("first_site_space", EncoderFeatures(network), first_site_ridge),
     )
     features_by_kind = {

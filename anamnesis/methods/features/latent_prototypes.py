@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from anamnesis.methods.base import Data, StateDict, TaskContext, part_tensors
 from anamnesis.methods.loss_term import ForwardOutput
 from anamnesis.methods.method_component import MethodComponent
-from anamnesis.methods.option_checks import check_bounds, not_negative
 from anamnesis.networks import Classifier, evaluation_mode
 from anamnesis.records import Split
+from anamnesis.records.option_checks import check_bounds, not_negative
 
 
 class PrototypeAssignment(StrEnum):
@@ -61,9 +61,12 @@ class LatentPrototypes(MethodComponent):
 
     def begin_task(self, network: Classifier, context: TaskContext, data: Data) -> None:
         """Puts each code at the mean of its class under the base version."""
-        means, _ = class_means(network, data, context.class_indices, network.features)
-        self.values = nn.Parameter(means)
-        self.class_indices = torch.tensor(context.class_indices, device=means.device)
+        start = context.checkpointed(
+            "latent_prototypes.start",
+            lambda: {"means": class_means(network, data, context.class_indices, network.features)[0]},
+        )
+        self.values = nn.Parameter(start["means"])
+        self.class_indices = torch.tensor(context.class_indices, device=self.values.device)
 
     def end_task(self, network: object, context: object, data: object) -> None:
         """Drops the codes: only the visual prototype of a class outlives its task."""
@@ -121,6 +124,6 @@ def class_means(
         for batch in data(Split.TRAIN):
             values = output_of(batch.images).double()
             sums = sums if sums.numel() else values.new_zeros(len(class_indices), *values.shape[1:])
-            sums.index_add_(0, row_of_class[batch.targets], values)
-            counts.index_add_(0, row_of_class[batch.targets], torch.ones_like(batch.targets, dtype=counts.dtype))
+            sums.index_add_(0, row_of_class[batch.classes], values)
+            counts.index_add_(0, row_of_class[batch.classes], torch.ones_like(batch.classes, dtype=counts.dtype))
     return (sums / counts.clamp_min(1).view(-1, *[1] * (sums.dim() - 1))).float(), counts

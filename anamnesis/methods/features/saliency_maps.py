@@ -56,18 +56,17 @@ def head_weights(weight: Tensor, task_groups: TaskGroups, saliency_target: Salie
 
 
 def activation_maps(feature_maps: Tensor, weights: Tensor) -> Tensor:
-    """Returns class activation maps before the ReLU, [N, h, w]: sum_k w_nk A_nk / (h w).
+    """Returns class activation maps before the ReLU, [N, *cells]: sum_k w_nk A_nk / (number of cells).
 
     Args:
-        feature_maps: [N, F, h, w] feature maps A.
+        feature_maps: [N, F, *cells] feature maps A.
         weights: [N, F], the row of each image's class.
     """
-    pixels = feature_maps.shape[2] * feature_maps.shape[3]
-    return torch.einsum("nfhw,nf->nhw", feature_maps.float(), weights.float()) / pixels
+    return torch.einsum("nf...,nf->n...", feature_maps.float(), weights.float()) / feature_maps.shape[2:].numel()
 
 
 def unit_maps(saliency_maps: Tensor) -> Tensor:
-    """Returns maps [N, h, w] after the ReLU, each divided by its L2 norm, [N, h w]; an empty one stays zero."""
+    """Returns maps [N, ...] after the ReLU, each divided by its L2 norm, [N, pixels]; an empty one stays zero."""
     positive = saliency_maps.relu().flatten(1)
     squared_norms = positive.square().sum(1, keepdim=True)
     return (
@@ -80,7 +79,7 @@ def unit_maps(saliency_maps: Tensor) -> Tensor:
 def map_distance(
     saliency_maps: Tensor, target_maps: Tensor, distance: MapDistance, normalisation: MapNormalisation
 ) -> Tensor:
-    """Returns the mean distance of maps [N, h, w] before the ReLU to fixed ones of the same shape.
+    """Returns the mean distance of maps [N, ...] before the ReLU to fixed ones of the same shape.
 
     A case with an empty fixed map does not count; if no case counts, the scalar is 0, with a gradient of 0.
     """
@@ -107,7 +106,7 @@ def _masked_mean(values: Tensor, is_counted: Tensor) -> Tensor:
 
 
 def map_dispersion(saliency_maps: Tensor) -> Tensor:
-    """Returns 1 - |mean of the normalised maps|^2 of maps [N, h, w]: 0 if all are equal, near 1 if none are."""
+    """Returns 1 - |mean of the normalised maps|^2 of maps [N, ...]: 0 if all are equal, near 1 if none are."""
     unit_vectors = unit_maps(saliency_maps)
     is_counted = unit_vectors.any(1)
     return 1 - (unit_vectors.sum(0) / is_counted.sum().clamp_min(1)).square().sum()

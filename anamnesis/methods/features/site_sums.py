@@ -32,6 +32,11 @@ class SiteSums:
         return tuple(sorted(self._sums))
 
     @property
+    def imported_sites(self) -> tuple[str, ...]:
+        """The sites whose sums are empty, because their weights were imported and their images not learned yet."""
+        return tuple(site for site, sums in sorted(self._sums.items()) if not sums[:, -1].any())
+
+    @property
     def classes(self) -> int:
         """Number of classes."""
         return max((len(sums) for sums in self._sums.values()), default=0)

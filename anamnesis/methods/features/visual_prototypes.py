@@ -11,16 +11,17 @@ from enum import StrEnum
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from anamnesis.methods.base import Data, StateDict, TaskContext, TrainingStep, part_tensors
+from anamnesis.methods.base import Data, StateDict, TaskContext, part_tensors
 from anamnesis.methods.features.latent_prototypes import LatentPrototypes, class_means
 from anamnesis.methods.features.saliency_maps import SaliencyTarget, activation_maps, head_weights
 from anamnesis.methods.features.task_groups import TaskGroups
 from anamnesis.methods.method_component import MethodComponent
-from anamnesis.methods.option_checks import check_bounds, not_negative, share
 from anamnesis.methods.site_state import site_entries, tensors_by_site
+from anamnesis.methods.stage import TrainingStep
 from anamnesis.networks import AutoEncoder, Classifier, evaluation_mode
+from anamnesis.networks.random_features import average_over_cells
+from anamnesis.records.option_checks import check_bounds, not_negative, share
 
 
 class PrototypeKind(StrEnum):
@@ -85,9 +86,9 @@ class StoredPrototypes:
 
     Attributes:
         columns: [m] their classes, as columns of the logits.
-        images: [m, C, H, W].
+        images: [m, C, ...].
         counts: [m] number of images behind each.
-        maps: [m, h, w] saliency on them at the end of their task, before the ReLU.
+        maps: [m, ...] saliency on them at the end of their task, before the ReLU.
     """
 
     columns: Tensor
@@ -114,8 +115,8 @@ class VisualPrototypes(MethodComponent):
     Attributes:
         by_site: the stored prototypes of each site.
         replayed: during a task, those of all other sites; the site's own past is not repeated.
-        target_maps: [K, h, w] target of the current task's saliency; empty during the warm-up.
-        fresh_images: [k, C, H, W] the fixed prototypes of the current task.
+        target_maps: [K, ...] target of the current task's saliency; empty during the warm-up.
+        fresh_images: [k, C, ...] the fixed prototypes of the current task.
         fresh_counts: [k] number of images behind each; 0 where a class has too few.
     """
 
@@ -160,12 +161,18 @@ class VisualPrototypes(MethodComponent):
 
     def fix_prototypes(self, network: AutoEncoder, context: TaskContext, data: Data) -> None:
         """Makes the prototypes of the current task and their target maps, in one pass without gradients."""
-        self.fresh_images, counts = self._make_prototypes(network, context.class_indices, data)
+
+        def make_prototypes() -> dict[str, Tensor]:
+            images, counts = self._make_prototypes(network, context.class_indices, data)
+            return {"images": images, "counts": counts}
+
+        prototypes = context.checkpointed("visual_prototypes", make_prototypes)
+        self.fresh_images, counts = prototypes["images"], prototypes["counts"]
         self.fresh_counts = counts * (counts >= self.options.minimum_images)
         self.target_maps = self._compute_target_maps(network, context)
 
     def mean_prototypes(self, context: TaskContext) -> tuple[Tensor, Tensor]:
-        """Returns the mean prototype [K, C, H, W] of each class over all sites, and the number of images [K]."""
+        """Returns the mean prototype [K, C, ...] of each class over all sites, and the number of images [K]."""
         columns = torch.tensor(context.class_indices, device=self.fresh_images.device)
         images, counts = self.fresh_images, self.fresh_counts
         if len(self.replayed):
@@ -187,7 +194,7 @@ class VisualPrototypes(MethodComponent):
     def _make_prototypes(
         self, network: AutoEncoder, class_indices: tuple[int, ...], data: Data
     ) -> tuple[Tensor, Tensor]:
-        """Returns the prototypes [k, C, H, W] of this site alone, and the number of images behind each [k]."""
+        """Returns the prototypes [k, C, ...] of this site alone, and the number of images behind each [k]."""
         if self.options.kind is PrototypeKind.INPUTS:
             return class_means(network, data, class_indices, lambda images: images)
         if self.options.kind is not PrototypeKind.DECODED:
@@ -198,7 +205,7 @@ class VisualPrototypes(MethodComponent):
 
     @torch.no_grad()
     def _compute_target_maps(self, network: AutoEncoder, context: TaskContext) -> Tensor:
-        """Returns the map [K, h, w] of the mean prototype of each class, zero where there is none."""
+        """Returns the map [K, ...] of the mean prototype of each class, zero where there is none."""
         images, counts = self.mean_prototypes(context)
         saliency_maps = self._prototype_saliency(network, images, torch.arange(len(images), device=images.device))
         has_prototype = _expand_like(counts > 0, saliency_maps)
@@ -210,11 +217,11 @@ class VisualPrototypes(MethodComponent):
                 torch.cat([grey.flatten(1), has_prototype.flatten(1)[:, :1].to(grey)], dim=1)
             )
             grey = (grey - (task_means[:, :-1] / task_means[:, -1:].clamp_min(1e-9)).view_as(grey)).abs()
-        return functional.adaptive_avg_pool2d(grey, (saliency_maps.shape[1], saliency_maps.shape[2])) * has_prototype
+        return average_over_cells(grey[:, None], tuple(saliency_maps.shape[1:]))[:, 0] * has_prototype
 
     @torch.no_grad()
     def _prototype_saliency(self, network: AutoEncoder, images: Tensor, columns: Tensor) -> Tensor:
-        """Returns the saliency [m, h, w] on prototypes [m, C, H, W] for their classes ``columns`` [m]."""
+        """Returns the saliency [m, ...] on prototypes [m, C, ...] for their classes ``columns`` [m]."""
         weights = self.map_weights(network.head.weight)
         with evaluation_mode(network):
             return activation_maps(network.features(images), weights[columns])

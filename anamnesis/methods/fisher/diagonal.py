@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anamnesis.methods.base import Batch
-from anamnesis.methods.fisher.per_sample_gradients import add_squared_gradients, record_layer_calls
+from anamnesis.methods.fisher.per_sample_gradients import SquaredGradients, add_squares
+from anamnesis.networks import evaluation_mode
 
 IMAGES_PER_PASS = {"cpu": 8}
 """Images of one pass on a device; the activations of a few images fit in a processor's cache."""
@@ -51,20 +52,21 @@ def fisher_diagonal(
             at T = 1. The result is T^2 times that of the tempered model, so that its scale stays comparable.
 
     Raises:
-        TypeError, ValueError: a layer without a rule for gradients per image; see ``per_sample_gradients``.
+        ValueError: images influence each other; see ``per_sample_gradients``.
     """
     classes = list(class_indices)
-    total = {n: torch.zeros_like(p, dtype=torch.float32, requires_grad=False) for n, p in network.named_parameters()}
-    image_count = 0
-    for images, targets in _limit_images(batches, image_limit):
-        with record_layer_calls(network) as layer_calls:
-            logits = network(images.detach().requires_grad_())[:, classes]
+    gradients = SquaredGradients(network, lambda images, _: network(images)[:, classes])
+    total, image_count = _zeros_like_parameters(network), 0
+    with evaluation_mode(network), torch.enable_grad():
+        for images, targets in _limit_images(batches, image_limit):
+            forward_pass = gradients.forward(images, targets)
+            logits = forward_pass.output
             probabilities = (logits.detach().double() / temperature).softmax(1)
             for vectors in _fisher_vectors(
                 probabilities, targets, class_indices=classes, kind=kind, generator=generator
             ):
-                add_squared_gradients(total, layer_calls, logits, vectors.to(logits.dtype))
-        image_count += len(images)
+                add_squares(total, forward_pass.squared_gradients(vectors.to(logits.dtype)))
+            image_count += len(images)
     return {name: value / max(image_count, 1) for name, value in total.items()}
 
 
@@ -85,23 +87,35 @@ def gaussian_fisher_diagonal(
 
     Args:
         network: it is not changed.
-        output_of: images [N, C, H, W] and targets [N] to [N, ...], by layers of ``network``.
+        output_of: images [N, C, ...] and targets [N] to [N, ...], by layers of ``network``.
         batches: clean images.
         generator: for the signs.
         inverse_variance: one over the variance of the noise.
         probes: backward passes per batch; few are enough, as images average too.
         image_limit: stop after this many images; 0 takes all.
+
+    Raises:
+        ValueError: images influence each other; see ``per_sample_gradients``.
     """
-    total = {n: torch.zeros_like(p, dtype=torch.float32, requires_grad=False) for n, p in network.named_parameters()}
-    image_count, scale = 0, (inverse_variance / probes) ** 0.5
-    for images, targets in _limit_images(batches, image_limit):
-        with record_layer_calls(network) as layer_calls:
-            output = output_of(images.detach().requires_grad_(), targets)
+    gradients, scale = SquaredGradients(network, output_of), (inverse_variance / probes) ** 0.5
+    total, image_count = _zeros_like_parameters(network), 0
+    with evaluation_mode(network), torch.enable_grad():
+        for images, targets in _limit_images(batches, image_limit):
+            forward_pass = gradients.forward(images, targets)
             for _ in range(probes):
+                output = forward_pass.output
                 signs = torch.randint(2, output.shape, generator=generator).to(output) * 2 - 1
-                add_squared_gradients(total, layer_calls, output, signs * scale)
-        image_count += len(images)
+                add_squares(total, forward_pass.squared_gradients(signs * scale))
+            image_count += len(images)
     return {name: value / max(image_count, 1) for name, value in total.items()}
+
+
+def _zeros_like_parameters(network: nn.Module) -> dict[str, Tensor]:
+    """Returns zeros in float32, or in float64 where a parameter is."""
+    return {
+        name: torch.zeros_like(value, dtype=torch.promote_types(value.dtype, torch.float32), requires_grad=False)
+        for name, value in network.named_parameters()
+    }
 
 
 def _limit_images(batches: Iterable[Batch], image_limit: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -111,7 +125,7 @@ def _limit_images(batches: Iterable[Batch], image_limit: int) -> Iterator[tuple[
         count = min(len(batch.images), image_limit - image_count) if image_limit else len(batch.images)
         chunk_size = IMAGES_PER_PASS.get(batch.images.device.type, max(count, 1))
         yield from zip(
-            torch.split(batch.images[:count], chunk_size), torch.split(batch.targets[:count], chunk_size), strict=True
+            torch.split(batch.images[:count], chunk_size), torch.split(batch.classes[:count], chunk_size), strict=True
         )
         image_count += count
         if image_limit and image_count >= image_limit:

@@ -13,9 +13,9 @@ from anamnesis.methods.classification import SoftmaxScope
 from anamnesis.methods.features.saliency_maps import SaliencyTarget, activation_maps, head_weights, unit_maps
 from anamnesis.methods.features.task_groups import TaskGroups
 from anamnesis.methods.fisher.diagonal import FisherKind, fisher_diagonal, gaussian_fisher_diagonal
-from anamnesis.methods.option_checks import check_bounds, count_between, not_negative, positive
 from anamnesis.networks import AutoEncoder, Classifier
 from anamnesis.records import Split
+from anamnesis.records.option_checks import check_bounds, count_between, not_negative, positive
 
 
 class FisherScale(StrEnum):
@@ -76,24 +76,24 @@ class TaskFisher:
 
     def measure(self, network: Classifier, context: TaskContext, data: Data) -> dict[str, Tensor]:
         """Returns the Fisher information by parameter name, scaled and clipped, in float32."""
-        options, generator = self.options, context.streams.generator("fisher")
         is_task_alone = self.softmax_scope is SoftmaxScope.TASK
-        fisher = fisher_diagonal(
-            network,
-            data(Split.TRAIN),
-            class_indices=context.class_indices if is_task_alone else tuple(range(len(context.labels))),
-            kind=options.kind,
-            generator=generator,
-            image_limit=options.images,
-            temperature=options.temperature,
+        fisher = context.checkpointed(
+            "fisher.answers",
+            lambda: fisher_diagonal(
+                network,
+                data(Split.TRAIN),
+                class_indices=context.class_indices if is_task_alone else tuple(range(len(context.labels))),
+                kind=self.options.kind,
+                generator=context.streams.generator("fisher"),
+                image_limit=self.options.images,
+                temperature=self.options.temperature,
+            ),
         )
-        for spatial_fisher in self._spatial_fishers(network, data, generator):
+        for spatial_fisher in self._spatial_fishers(network, context, data):
             fisher = {name: value + spatial_fisher[name] for name, value in fisher.items()}
         return self._rescale(fisher)
 
-    def _spatial_fishers(
-        self, network: Classifier, data: Data, generator: torch.Generator
-    ) -> Iterator[dict[str, Tensor]]:
+    def _spatial_fishers(self, network: Classifier, context: TaskContext, data: Data) -> Iterator[dict[str, Tensor]]:
         """Yields the Fisher information of reconstructions and of saliency maps, where they are switched on."""
         options = self.options
         if options.reconstruction_probes and self.reconstruction_weight and isinstance(network, AutoEncoder):
@@ -103,14 +103,17 @@ class TaskFisher:
             def reconstruct(images: Tensor, _: Tensor) -> Tensor:
                 return network.decode(network.features(images))
 
-            yield gaussian_fisher_diagonal(
-                network,
-                reconstruct,
-                data(Split.TRAIN),
-                generator=generator,
-                inverse_variance=2 * self.reconstruction_weight / image_numbers,
-                probes=options.reconstruction_probes,
-                image_limit=options.images,
+            yield context.checkpointed(
+                "fisher.reconstruction",
+                lambda: gaussian_fisher_diagonal(
+                    network,
+                    reconstruct,
+                    data(Split.TRAIN),
+                    generator=context.streams.generator("fisher", "reconstruction"),
+                    inverse_variance=2 * self.reconstruction_weight / image_numbers,
+                    probes=options.reconstruction_probes,
+                    image_limit=options.images,
+                ),
             )
         if options.saliency_weight:
             weights = head_weights(network.head.weight.detach(), self.task_groups, self.saliency_target)
@@ -118,13 +121,16 @@ class TaskFisher:
             def saliency_maps(images: Tensor, targets: Tensor) -> Tensor:
                 return unit_maps(activation_maps(network.features(images), weights[targets]))
 
-            yield gaussian_fisher_diagonal(
-                network,
-                saliency_maps,
-                data(Split.TRAIN),
-                generator=generator,
-                inverse_variance=options.saliency_weight,
-                image_limit=options.images,
+            yield context.checkpointed(
+                "fisher.saliency",
+                lambda: gaussian_fisher_diagonal(
+                    network,
+                    saliency_maps,
+                    data(Split.TRAIN),
+                    generator=context.streams.generator("fisher", "saliency"),
+                    inverse_variance=options.saliency_weight,
+                    image_limit=options.images,
+                ),
             )
 
     def _rescale(self, fisher: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -7,10 +7,9 @@ shared covariance fits these features exactly. It is linear, so class activation
 import torch
 
 from anamnesis.methods.base import Data, TaskContext
-from anamnesis.methods.features.feature_statistics import FeatureStatistics
+from anamnesis.methods.features.feature_statistics import FeatureStatistics, measure_statistics
 from anamnesis.methods.method_component import MethodComponent
 from anamnesis.networks import Classifier, evaluation_mode
-from anamnesis.records import Split
 
 
 class HeadRefit(MethodComponent):
@@ -31,9 +30,9 @@ class HeadRefit(MethodComponent):
         if set(class_indices) & set(context.other_columns):
             return
         statistics = FeatureStatistics(network.head.weight.shape[1], len(context.labels), network.head.weight.device)
+        spaces = {"encoder": (statistics, lambda images: network.embed(network.features(images)))}
         with evaluation_mode(network):
-            for batch in data(Split.TRAIN):
-                statistics.add(network.features(batch.images).float().mean((2, 3)), batch.targets)
+            measure_statistics("refit.statistics", spaces, context=context, data=data)
         statistics.sums = statistics.sums[class_indices]
         image_counts = statistics.sums[:, -1]
         if not image_counts.all():

@@ -13,13 +13,12 @@ import torch
 from torch import Tensor
 
 from anamnesis.methods.base import Branch, Data, StateDict, TaskContext
-from anamnesis.methods.features.feature_statistics import FeatureStatistics
+from anamnesis.methods.features.feature_statistics import FeatureStatistics, measure_statistics
 from anamnesis.methods.features.frozen_features import FrozenFeatureKind, FrozenFeatures
 from anamnesis.methods.features.task_groups import TaskGroups
 from anamnesis.methods.method_component import MethodComponent
-from anamnesis.methods.option_checks import check_bounds, not_negative, positive
 from anamnesis.networks import Classifier
-from anamnesis.records import Split
+from anamnesis.records.option_checks import check_bounds, not_negative, positive
 
 
 class ClassifierMode(StrEnum):
@@ -89,14 +88,13 @@ class TaskRouter(MethodComponent):
         device, class_count = network.head.weight.device, len(context.labels)
         for space in self.feature_spaces:
             space.copy_encoder(network, context.site)
-        site_statistics = [
-            FeatureStatistics(space.extractor.width_out, class_count, device) for space in self.feature_spaces
-        ]
-        for batch in data(Split.TRAIN):
-            for space, statistics in zip(self.feature_spaces, site_statistics, strict=True):
-                statistics.add(space.extractor(batch.images), batch.targets)
-        for space, statistics in zip(self.feature_spaces, site_statistics, strict=True):
-            space.replace_site(context.site, statistics)
+        site_spaces = {
+            space.name: (FeatureStatistics(space.extractor.width_out, class_count, device), space.extractor)
+            for space in self.feature_spaces
+        }
+        measure_statistics("router.statistics", site_spaces, context=context, data=data)
+        for space in self.feature_spaces:
+            space.replace_site(context.site, site_spaces[space.name][0])
 
     def forget_site(self, network: Classifier, site: str, kept_columns: tuple[int, ...]) -> None:
         """Removes the sums of ``site``."""

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from anamnesis.methods.classification import SoftmaxScope, restrict_logits
 from anamnesis.methods.loss_term import ForwardOutput, LossTerm
-from anamnesis.methods.option_checks import check_bounds, not_negative
+from anamnesis.records.option_checks import check_bounds, not_negative
 
 
 @dataclass(frozen=True, slots=True)

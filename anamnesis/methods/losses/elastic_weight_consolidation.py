@@ -7,13 +7,14 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
-from anamnesis.methods.base import Data, StateDict, TaskContext, TrainingStep
+from anamnesis.methods.base import Data, StateDict, TaskContext
 from anamnesis.methods.fisher.quadratic_penalty import PenaltyMerge, QuadraticPenalty
 from anamnesis.methods.fisher.site_penalties import SitePenalties
 from anamnesis.methods.fisher.task_fisher import TaskFisher
 from anamnesis.methods.loss_term import ForwardOutput, LossTerm
-from anamnesis.methods.option_checks import check_bounds, not_negative, share
+from anamnesis.methods.stage import TrainingStep
 from anamnesis.networks import Classifier
+from anamnesis.records.option_checks import check_bounds, not_negative, share
 
 
 class PenaltyMode(StrEnum):

@@ -11,7 +11,7 @@ from anamnesis.methods.features.saliency_maps import activation_maps, map_distan
 from anamnesis.methods.features.visual_prototypes import VisualPrototypes
 from anamnesis.methods.loss_term import ForwardOutput, LossTerm
 from anamnesis.methods.losses.saliency_alignment import SaliencyOptions
-from anamnesis.methods.option_checks import check_bounds, count_between, not_negative
+from anamnesis.records.option_checks import check_bounds, count_between, not_negative
 
 
 @dataclass(frozen=True, slots=True)

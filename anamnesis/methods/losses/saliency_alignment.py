@@ -15,7 +15,7 @@ from anamnesis.methods.features.saliency_maps import (
 )
 from anamnesis.methods.features.visual_prototypes import VisualPrototypes
 from anamnesis.methods.loss_term import ForwardOutput, LossTerm
-from anamnesis.methods.option_checks import check_bounds, not_negative, share
+from anamnesis.records.option_checks import check_bounds, not_negative, share
 
 
 @dataclass(frozen=True, slots=True)

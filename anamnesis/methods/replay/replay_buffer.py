@@ -3,7 +3,7 @@
 Each sample names its site: a site that returns takes its samples out before it offers its current ones.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -115,28 +115,33 @@ class ReplayBuffer:
         self.samples = concatenate_samples(self.samples, new_samples)[torch.tensor(list(row_of_slot.values()))]
         self.offered[site] += len(new_samples)
 
-    def balance(self, images: Tensor, targets: Tensor, site: str, generator: torch.Generator) -> None:
+    def balance(
+        self, targets: Tensor, read_images: Callable[[Tensor], Tensor], site: str, generator: torch.Generator
+    ) -> None:
         """Adds samples and keeps a random subset with equally many of each class, as far as there are enough.
 
         Args:
-            images: [N, C, H, W] uint8.
             targets: [N].
+            read_images: some of the N positions -> their images, uint8; only images that are kept are read.
             site: whose samples they are.
             generator: of the draws, on the processor.
         """
-        empty_logits = images.new_zeros(len(images), 0, dtype=torch.float32)
-        sites = torch.full_like(targets, self._site_position(site))
-        all_samples = concatenate_samples(
-            self.samples, StoredSamples(images, targets, empty_logits, torch.zeros_like(targets), sites)
+        stored_count, site_position = len(self), self._site_position(site)
+        all_targets = targets if self.samples is None else torch.cat([self.samples.targets, targets])
+        chosen = _choose_balanced(all_targets.cpu(), self.capacity, generator)
+        is_new = chosen >= stored_count
+        rows = chosen[is_new] - stored_count
+        images, new_targets = read_images(rows), targets[rows.to(targets.device)]
+        new_samples = StoredSamples(
+            images,
+            new_targets,
+            images.new_zeros(len(images), 0, dtype=torch.float32),
+            torch.zeros_like(new_targets),
+            torch.full_like(new_targets, site_position),
         )
-        permutation = torch.randperm(len(all_samples), generator=generator)
-        classes = all_samples.targets.cpu()[permutation]
-        is_class = classes[:, None] == torch.arange(int(classes.max()) + 1)
-        rank_in_class = (is_class.cumsum(0) * is_class).sum(
-            1
-        )  # the first of each class come first, then the second of each
-        self.samples = all_samples[permutation[rank_in_class.argsort(stable=True)[: self.capacity]]]
-        self.offered[site] += len(images)
+        chosen[is_new] = stored_count + torch.arange(len(rows))
+        self.samples = concatenate_samples(self.samples, new_samples)[chosen]
+        self.offered[site] += len(targets)
 
     def _site_position(self, site: str) -> int:
         self.offered.setdefault(site, 0)
@@ -203,10 +208,29 @@ def to_stored_samples(images: Tensor, targets: Tensor, logits: Tensor, site_posi
     return StoredSamples(to_uint8(images), targets, logits.detach().float(), class_counts, sites)
 
 
-def read_training_images(data: Data) -> tuple[Tensor, Tensor]:
-    """Returns the training split as a buffer would store it: images [N, C, H, W] uint8, and targets [N]."""
-    batches = [(to_uint8(batch.images), batch.targets) for batch in data(Split.TRAIN)]
-    return torch.cat([images for images, _ in batches]), torch.cat([targets for _, targets in batches])
+def read_training_images(data: Data, rows: Tensor) -> Tensor:
+    """Returns some images of the training split as a buffer would store them: [len(rows), C, H, W] uint8.
+
+    Args:
+        data: of the update.
+        rows: positions in the split, in any order.
+    """
+    start, places, images = 0, [], []
+    for batch in data(Split.TRAIN):
+        end = start + len(batch.images)
+        places.append(((rows >= start) & (rows < end)).nonzero()[:, 0])
+        images.append(to_uint8(batch.images[(rows[places[-1]] - start).to(batch.images.device)]))
+        start = end
+    return torch.cat(images)[torch.cat(places).argsort().to(images[0].device)]
+
+
+def _choose_balanced(targets: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Returns up to ``count`` random positions with equally many of each class, as far as there are enough."""
+    permutation = torch.randperm(len(targets), generator=generator)
+    classes = targets[permutation]
+    is_class = classes[:, None] == torch.arange(int(classes.max()) + 1)
+    rank_in_class = (is_class.cumsum(0) * is_class).sum(1)  # the first of each class, then the second of each
+    return permutation[rank_in_class.argsort(stable=True)[:count]]
 
 
 def to_uint8(images: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ when the approval was created.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -47,6 +48,19 @@ BINDING: Mapping[str, Any] = {
     "metadata": {"name": POLICY_NAME},
     "spec": {"policyName": POLICY_NAME, "validationActions": ["Deny"]},
 }
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalPolicy:
+    """What the operator knows about the policy on this cluster.
+
+    Attributes:
+        in_force_since: since when it verifies the authors of approvals; none where that is not certain.
+        is_readable: whether the operator may read it; without that right it knows nothing.
+    """
+
+    in_force_since: datetime | None = None
+    is_readable: bool = True
 
 
 def policy_in_force_since(policy: Mapping[str, Any] | None, binding: Mapping[str, Any] | None) -> datetime | None:

@@ -50,7 +50,7 @@ class TaskComparison(StatusModel):
     first_score: DecimalString | None = None
     """Score of the first accepted version that learned the Site, on the same patients."""
     forgetting: DecimalString | None = None
-    """The score of the first accepted version minus that of the candidate; above 0, the candidate is worse."""
+    """How much worse the candidate scores than the first accepted version; below 0, it is better."""
     recalls: Annotated[tuple[ClassRecall, ...], Field(max_length=MAXIMUM_RECALLS), InOrder] = ()
     """Recall of the classes, in the order of the task; of many classes, those that lost most."""
     classes_without_recall: NonNegativeInt = 0
@@ -62,7 +62,7 @@ class TaskComparison(StatusModel):
 class CriterionLine(StatusModel):
     """One criterion of the gate on one test set."""
 
-    name: Literal["floor", "recall", "forgetting", "recall_drop", "saliency", "calibration", "site_inferred"]
+    name: Literal["floor", "ceiling", "recall", "forgetting", "recall_drop", "saliency", "calibration", "site_inferred"]
     """The criterion."""
     site: Name
     """Name of the Site of the test set."""
@@ -71,7 +71,7 @@ class CriterionLine(StatusModel):
     value: DecimalString | None = None
     """The measured value. If omitted, it is missing or not shown."""
     limit: DecimalString | None = None
-    """The lowest value that passes, or the highest of a drop or an error. If omitted, none is declared."""
+    """The lowest value that passes, or the highest of a ceiling, a loss or an error. If omitted, none is declared."""
     result: Literal["Passed", "Failed", "Undecided", "Missing", "NotApplicable"]
     """Undecided: the patients are too few to say. NotApplicable: shown, and not judged."""
     metric: ShortText = ""

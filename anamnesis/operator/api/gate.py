@@ -9,11 +9,20 @@ from anamnesis.operator.api.api_model import ApiModel
 from anamnesis.operator.api.cel import cel_rules
 from anamnesis.operator.api.method import KnownMethod
 from anamnesis.operator.api.string_types import SALIENCY_FLOOR_PATTERN, MethodName, PathSafeName
-from anamnesis.operator.api.value_types import Share, UniqueItems, UniqueNames, parse_decimal
+from anamnesis.operator.api.value_types import NonNegativeDecimal, Share, UniqueItems, UniqueNames, parse_decimal
 from anamnesis.records import MINIMUM_TEST_PATIENTS
 from anamnesis.registry.gate import SaliencyLimit
 
-_TASK_LIMITS = ("floor", "margin", "recallFloor", "recallMargin", "saliencyFloor", "siteInferred", "calibrationError")
+_TASK_LIMITS = (
+    "floor",
+    "ceiling",
+    "margin",
+    "recallFloor",
+    "recallMargin",
+    "saliencyFloor",
+    "siteInferred",
+    "calibrationError",
+)
 _NO_LIMIT_MESSAGE = f"the entry sets no limit; add one of {', '.join(_TASK_LIMITS)}, or remove the entry"
 
 
@@ -51,8 +60,10 @@ class TaskGate(ApiModel):
     """Name of the task, as in spec.task.name of its Site."""
     floor: Share | None = None
     """Floor of this task. If omitted, the model's floor."""
-    margin: Share | None = None
-    """Margin of this task. If omitted, the model's margin."""
+    ceiling: NonNegativeDecimal | None = None
+    """Highest value that passes of a metric where lower is better, in its unit. If omitted, a person decides."""
+    margin: NonNegativeDecimal | None = None
+    """Margin of this task, in the unit of its metric. If omitted, the model's, or none for a metric with a unit."""
     recall_floor: Share | None = None
     """Recall floor of this task. If omitted, the model's recall floor."""
     recall_margin: Share | None = None
@@ -86,10 +97,14 @@ class GateSpec(ApiModel):
         )
     )
     floor: Share
-    """Lowest value of each task's primary metric on its frozen test set that passes, a decimal in quotes."""
-    margin: Share = Decimal("0.03")
-    """Largest drop of the primary metric and of AUROC on an earlier task, a decimal in quotes.
+    """Lowest value of each task's primary metric on its frozen test set that passes, a decimal in quotes.
 
+    A metric where lower is better has a ceiling instead, in spec.gate.tasks.
+    """
+    margin: Share = Decimal("0.03")
+    """Largest loss of the primary metric and of AUROC on an earlier task, a decimal in quotes.
+
+    A metric with a unit, such as a distance, has a margin of its own in spec.gate.tasks.
     The candidate is compared with its base and with the first accepted version that learned the task, patient by
     patient.
     """

@@ -9,13 +9,15 @@ from pydantic_core import CoreSchema
 from anamnesis.operator.api.api_model import ApiModel, Metadata, Resource, SecretReference
 from anamnesis.operator.api.backend import BackendSpec, KubeflowBackendSpec
 from anamnesis.operator.api.cel import RULES_KEYWORD, cel_rules
+from anamnesis.operator.api.default_network import PRETRAINED_NETWORK
 from anamnesis.operator.api.gate import AnswersSpec, ChangePlanSpec, GateSpec
 from anamnesis.operator.api.method import MethodSpec, supported_methods
+from anamnesis.operator.api.network import NetworkSpec
 from anamnesis.operator.api.signing import SigningSpec
 from anamnesis.operator.api.split_key import SplitKeySpec
 from anamnesis.operator.api.status import ContinualModelStatus
 from anamnesis.operator.api.string_types import Name, Url
-from anamnesis.operator.api.training import NetworkSpec, TrainingSpec
+from anamnesis.operator.api.training import TrainingSpec
 from anamnesis.operator.api.trigger import EvaluationSpec, TriggerSpec
 from anamnesis.operator.api.value_types import UniqueNames
 
@@ -91,7 +93,9 @@ class ContinualModelSpec(ApiModel):
 
     state: Literal["Active", "Suspended"] = "Active"
     """Suspended: no update starts. A running update finishes, and the champion stays in use."""
-    network: NetworkSpec = NetworkSpec()
+    network: NetworkSpec = PRETRAINED_NETWORK
+    """The network. A model with another network is a new model: it starts without a champion. If omitted, the
+    EfficientNet-lite0 whose weights the training image has."""
     method: MethodSpec
     training: TrainingSpec = TrainingSpec()
     sites: Annotated[tuple[SiteReference, ...], Field(min_length=1, max_length=64), UniqueNames]

@@ -1,5 +1,6 @@
 """The CustomResourceDefinitions: schema, names and the columns of ``kubectl get``."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,6 @@ from anamnesis.operator.api.condition_types import (
     DRIFTING,
     FORGETTING,
     PROGRESSING,
-    READABLE,
     READY,
     RECORDED,
     STALLED,
@@ -23,6 +23,8 @@ from anamnesis.operator.api.string_types import NAME_PATTERN, PATTERN_DESCRIPTIO
 from anamnesis.operator.api.structural_schema import structural_schema, without_defaults
 from anamnesis.operator.api.update import ModelUpdate
 
+STATUS_BEFORE_THE_FIRST: Mapping[str, int] = {"observedGeneration": -1}
+"""What the API server shows until the operator writes a status: tools wait, which take no status for a good one."""
 VERSION = API_VERSION.removeprefix(f"{GROUP}/")
 
 
@@ -101,7 +103,7 @@ def resource_schema(resource_type: type[Resource]) -> dict[str, Any]:
     }
     properties["apiVersion"] = {"type": "string", "maxLength": 64}
     properties["kind"] = {"type": "string", "maxLength": 64}
-    properties["status"] = without_defaults(properties["status"])
+    properties["status"] = without_defaults(properties["status"]) | {"default": STATUS_BEFORE_THE_FIRST}
     rule = {
         "rule": f"self.metadata.name.matches('{NAME_PATTERN}')",
         "message": f"metadata.name: expected {PATTERN_DESCRIPTIONS[NAME_PATTERN]}",
@@ -135,7 +137,7 @@ RESOURCE_DEFINITIONS = (
         Site,
         "",
         (
-            PrinterColumn("Readable", _condition_path(READABLE, "status")),
+            PrinterColumn("Ready", _condition_path(READY, "status")),
             PrinterColumn("Source", ".spec.source.type"),
             PrinterColumn("Task", ".spec.task.name"),
             PrinterColumn("Files", ".status.source.files", "integer"),
@@ -143,7 +145,7 @@ RESOURCE_DEFINITIONS = (
             PrinterColumn("Changed", ".status.source.lastChangeTime", "date"),
             AGE_COLUMN,
             PrinterColumn("Problem", _condition_path(STALLED, "message")),
-            PrinterColumn("Message", _condition_path(READABLE, "message"), is_wide=True),
+            PrinterColumn("Message", _condition_path(READY, "message"), is_wide=True),
             PrinterColumn("Polled", ".status.lastPollTime", "date", is_wide=True),
         ),
     ),

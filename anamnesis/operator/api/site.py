@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from anamnesis.operator.api.api_model import ApiModel, Resource, SecretReference, TypedUnion
 from anamnesis.operator.api.cel import cel_rules
@@ -20,14 +20,11 @@ from anamnesis.operator.api.string_types import (
     Url,
     WebAddress,
 )
+from anamnesis.operator.api.study_query import StudyQuery
 from anamnesis.operator.api.value_types import OpenShare, OrderedUniqueItems, Share, UniqueItems
+from anamnesis.records import TaskType, primary_metrics
 
-_METRICS_BY_TASK_TYPE = {
-    "Classification": ("AUROC", "Accuracy", "BalancedAccuracy"),
-    "Segmentation": ("Dice",),
-    "Prognosis": ("CIndex",),
-    "Pretraining": ("ProbeAccuracy",),
-}
+_METRICS_BY_TASK_TYPE = {task_type.value: primary_metrics(task_type) for task_type in TaskType}
 _MANIFEST_MISSING_MESSAGE = "from: Manifest needs the field manifest; add it with the path or URL of a CSV or JSON file"
 _MANIFEST_UNUSED_MESSAGE = "from: Container excludes the field manifest; remove manifest, or set from: Manifest"
 _COLUMNS_UNUSED_MESSAGE = (
@@ -45,6 +42,13 @@ _UNUSED_SECRET_MESSAGE = (
     "a source of type Folder and a store in a folder need no credentials; remove source.credentialsSecret"
 )
 _DICOM_SERVER_TYPES = ("DICOMweb", "Orthanc")
+
+
+def _check_known_metric(metric: str) -> str:
+    names = [name for names in _METRICS_BY_TASK_TYPE.values() for name in names]
+    if metric not in names:
+        raise ValueError(f"expected one of {', '.join(names)}, found {metric!r}")
+    return metric
 
 
 def _metric_rule(task_type: str, metrics: tuple[str, ...]) -> tuple[str, str]:
@@ -84,6 +88,8 @@ class DICOMwebSource(ApiModel):
 
     url: WebAddress
     """Address of the server, for example https://pacs.example/dicom-web."""
+    query: StudyQuery = StudyQuery()
+    """Which studies of the server to take. If omitted, those with a modality of the Site."""
 
 
 class OrthancSource(ApiModel):
@@ -91,6 +97,8 @@ class OrthancSource(ApiModel):
 
     url: WebAddress
     """Address of the server, for example http://orthanc:8042."""
+    query: StudyQuery = StudyQuery()
+    """Which studies of the server to take. If omitted, those with a modality of the Site."""
 
 
 class SourceSpec(TypedUnion):
@@ -106,6 +114,14 @@ class SourceSpec(TypedUnion):
     """Secret with username and password, or token, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. If omitted, none."""
     poll_interval: PositiveDuration = "1m"
     """How often the operator polls the source for new data."""
+
+
+PrimaryMetric = Annotated[
+    str,
+    AfterValidator(_check_known_metric),
+    WithJsonSchema({"type": "string", "enum": [name for names in _METRICS_BY_TASK_TYPE.values() for name in names]}),
+]
+"""One of the registry of metrics."""
 
 
 class TaskSpec(ApiModel):
@@ -125,7 +141,7 @@ class TaskSpec(ApiModel):
     """What the model predicts: a class, a mask, a risk over time, or (Pretraining) nothing but features."""
     classes: Annotated[tuple[PathSafeName, ...], Field(max_length=256), OrderedUniqueItems] = ()
     """Names of the classes, in the order of the classifier's outputs. Empty for Prognosis and Pretraining."""
-    primary_metric: Literal["AUROC", "Accuracy", "BalancedAccuracy", "Dice", "CIndex", "ProbeAccuracy"]
+    primary_metric: PrimaryMetric
     """The metric that the gate compares."""
 
     @model_validator(mode="after")

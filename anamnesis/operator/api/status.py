@@ -1,5 +1,6 @@
 """The statuses that the operator writes. Decimals are strings, lists are bounded, and nothing identifies a patient."""
 
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -10,6 +11,7 @@ from anamnesis.operator.api.conditions import Condition
 from anamnesis.operator.api.scores import NonNegativeInt, Score
 from anamnesis.operator.api.string_types import Digest, Name, PathSafeName, Sentence
 from anamnesis.operator.api.value_types import DecimalString, Timestamp, UniqueBy, UniqueNames
+from anamnesis.records import METRICS, MetricProperties
 
 Conditions = Annotated[tuple[Condition, ...], Field(max_length=16), UniqueBy(("type",))]
 RunIdentifier = Annotated[str, StringConstraints(max_length=512)]
@@ -18,8 +20,8 @@ RunIdentifier = Annotated[str, StringConstraints(max_length=512)]
 class ResourceStatus(StatusModel):
     """Base class of the statuses."""
 
-    observed_generation: NonNegativeInt = 0
-    """The generation of the spec that this status describes."""
+    observed_generation: Annotated[int, Field(ge=-1, strict=True)] = -1
+    """The generation of the spec that this status describes; -1 before the operator has seen the resource."""
     conditions: Conditions = ()
     """Conditions, each with a reason and a message."""
 
@@ -31,6 +33,13 @@ class ResourceStatus(StatusModel):
         """Returns whether the resource has this condition and its status is True."""
         condition = self.condition(condition_type)
         return condition is not None and condition.status == "True"
+
+
+class DeclaredResourceStatus(ResourceStatus):
+    """Base class of the statuses of the resources that people write."""
+
+    problem_time: Timestamp | None = None
+    """When the problem in the message of Stalled began."""
 
 
 class SourceStatus(StatusModel):
@@ -48,10 +57,11 @@ class SourceStatus(StatusModel):
     """Position in the source's feed of changes up to which it was read."""
 
 
-class SiteStatus(ResourceStatus):
-    """The observed state of the Site. Conditions: ``Readable`` (False: the source cannot be listed) and ``Stalled``
+class SiteStatus(DeclaredResourceStatus):
+    """The observed state of the Site.
 
-    (True: the message says what a person must do).
+    Conditions: ``Ready`` (False: the source cannot be listed), ``Reconciling`` (True: the operator tries again) and
+    ``Stalled`` (True: the message says what a person must do).
     """
 
     source: SourceStatus | None = None
@@ -84,17 +94,59 @@ class TaskStatus(StatusModel):
     first_score: DecimalString | None = None
     """Score of the first accepted version that learned the Site, on the same patients of this frozen test set."""
     floor: DecimalString | None = None
-    """Lowest score that passes the gate."""
+    """Lowest score that passes the gate, where higher is better."""
+    ceiling: DecimalString | None = None
+    """Highest score that passes the gate, and that recent cases may have, where lower is better."""
     margin: DecimalString | None = None
-    """How far below firstScore the score may fall."""
+    """How much worse than firstScore the score may be, in the unit of the metric."""
     recent_floor: DecimalString | None = None
-    """A recent score below it counts as drift."""
+    """A recent score below it counts as drift, where higher is better."""
     saliency: DecimalString | None = None
     """Agreement (IoU) of the saliency maps with those of the base version."""
     saliency_floor: DecimalString | None = None
     """Lowest agreement that passes the gate."""
     evaluation_time: Timestamp | None = None
     """When the scores were measured."""
+
+    @property
+    def properties(self) -> MetricProperties:
+        """Unit and direction of the primary metric; one of another release counts as a share."""
+        return METRICS.get(self.metric, MetricProperties(self.metric, None))
+
+    @property
+    def forgotten(self) -> Decimal | None:
+        """How much worse the champion is on the frozen test set than the first accepted version."""
+        if self.first_score is None or self.frozen_score is None:
+            return None
+        return self.properties.loss(self.first_score, self.frozen_score.value)
+
+    @property
+    def frozen_limit(self) -> Decimal | None:
+        """The floor, or the ceiling where lower is better."""
+        return self.ceiling if self.properties.is_lower_better else self.floor
+
+    @property
+    def recent_limit(self) -> Decimal | None:
+        """The floor of recent cases, or the ceiling where lower is better."""
+        return self.ceiling if self.properties.is_lower_better else self.recent_floor
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether the champion lost more than the margin."""
+        return self.forgotten is not None and self.margin is not None and self.forgotten > self.margin
+
+    @property
+    def is_beyond_limit(self) -> bool:
+        """Whether the score on the frozen test set is beyond its limit."""
+        return self._is_beyond(self.frozen_score, self.frozen_limit)
+
+    @property
+    def is_drifting(self) -> bool:
+        """Whether the score on recent cases is beyond its limit."""
+        return self._is_beyond(self.recent_score, self.recent_limit)
+
+    def _is_beyond(self, score: Score | None, limit: Decimal | None) -> bool:
+        return score is not None and limit is not None and self.properties.is_worse(score.value, limit)
 
 
 class ModelSiteStatus(StatusModel):
@@ -114,6 +166,8 @@ class ModelSiteStatus(StatusModel):
     """Number of samples in its last snapshot."""
     changes: Sentence = ""
     """What its last ingest carried forward, left out as withdrawn, or found corrected; few patients have no number."""
+    note: Sentence = ""
+    """Which of the Site's modalities the method does not read; empty where it reads all."""
     last_learned_time: Timestamp | None = None
     """When a champion last learned its data."""
     answered_request: NonNegativeInt = 0
@@ -144,14 +198,19 @@ class EvaluationStatus(StatusModel):
     """When the next evaluation is due; a time in the past means overdue."""
     run: RunIdentifier = ""
     """Name of the running evaluation; empty for none."""
+    run_id: RunIdentifier = ""
+    """Identifier of its run on the back end."""
+    cancelling_time: Timestamp | None = None
+    """When somebody asked the back end to end that run, or when the operator first saw that."""
 
 
-class ContinualModelStatus(ResourceStatus):
+class ContinualModelStatus(DeclaredResourceStatus):
     """The observed state of the model.
 
     Conditions: ``Ready`` (a champion is in use; False with the reason ``Withdrawn``: no version may be used),
-    ``Progressing`` (an update is in progress; if False, the message says what each Site waits for), ``Stalled`` (the
-    message says what a person must do), ``AwaitingApproval``, ``Forgetting``, ``Drifting``, ``BackendReachable``,
+    ``Progressing`` (an update is in progress; if False, the message says what each Site waits for), ``Reconciling``
+    (True: no champion yet, or something is away for a moment), ``Stalled`` (True: the message says what a person must
+    do), ``AwaitingApproval``, ``Forgetting``, ``Drifting``, ``BackendReachable``,
     ``UnverifiedPromotion`` (the log has an entry that no key of ``spec.registry.signing`` signed, or that no
     UpdateApproval stands behind).
     """
@@ -160,6 +219,8 @@ class ContinualModelStatus(ResourceStatus):
     """Digest of the champion, the version in use."""
     promotion_time: Timestamp | None = None
     """When the champion was promoted."""
+    learning_rate: Sentence = ""
+    """Learning rate of the champion, and whether later updates keep it; empty for a method without one."""
     log_head: LogHead | None = None
     verified_log_entry: LogHead | None = None
     """The last log entry up to which every entry is signed, and every decision of a person has its UpdateApproval."""
@@ -186,7 +247,7 @@ class RunStatus(StatusModel):
     """Identifier of the run on the back end."""
     attempt: NonNegativeInt
     """Number of the attempt; 1 for the first."""
-    state: Literal["Pending", "Running", "Succeeded", "Failed", "Cancelled", "Interrupted"]
+    state: Literal["Pending", "Running", "Cancelling", "Succeeded", "Failed", "Cancelled", "Interrupted"]
     """State of the run. Interrupted: the back end stopped it through no fault of its own."""
     message: Sentence = ""
     """Why the run failed."""
@@ -194,12 +255,17 @@ class RunStatus(StatusModel):
     """When the run started."""
     completion_time: Timestamp | None = None
     """When the run ended."""
+    cancelling_time: Timestamp | None = None
+    """When somebody asked the back end to end the run, or when the operator first saw that."""
+    cancel_cause: Literal["", "Deadline", "Outdated", "NotNeeded"] = ""
+    """Why the operator ended the run; empty where it did not. Only Deadline counts as a failure."""
 
 
 class ModelUpdateStatus(ResourceStatus):
     """The observed state of the update.
 
-    Conditions: ``Claimed``, ``RunSucceeded``, ``Decided`` (its reason is the state of the update).
+    Conditions: ``Claimed``, ``RunSucceeded``, ``Decided`` (its reason is the state of the update); only while it is
+    True, ``Reconciling`` (the update has not ended) or ``Stalled`` (it failed, or needs a person).
     """
 
     run: RunStatus | None = None
@@ -222,7 +288,8 @@ class UpdateApprovalStatus(ResourceStatus):
     """The observed state of the decision.
 
     Condition: ``Recorded`` (True: the registry's log has the decision; False: the message says why it was refused).
-    True and False are final: the decision has its one effect, or none, and is never executed later.
+    True and False are final: the decision has its one effect, or none, and is never executed later. Only while it is
+    True: ``Reconciling`` (not recorded yet) or ``Stalled`` (refused).
     """
 
     log_entry: NonNegativeInt = 0

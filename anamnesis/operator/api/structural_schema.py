@@ -41,6 +41,8 @@ def _to_structural(node: Mapping[str, Any], definitions: Mapping[str, Schema]) -
         schema["format"] = "int64"
     if schema["type"] == "object":
         schema |= _transform_members(flat_schema, lambda part: _to_structural(part, definitions))
+        if not schema.get("properties", True):
+            del schema["properties"]  # the API server drops it, and each later apply of the definition would conflict
     if "default" in schema:
         schema["default"] = _without_nulls(schema["default"])
     for exclusive_keyword, inclusive_keyword in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):

@@ -1,53 +1,14 @@
-"""The network of a model and the budget of its training."""
+"""The budget of the training of a model."""
 
 from decimal import Decimal
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field
 
 from anamnesis.operator.api.api_model import ApiModel
-from anamnesis.operator.api.cel import cel_rules
 from anamnesis.operator.api.value_types import PositiveDecimal, Share
 
 PositiveCount = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
-_GROUP_COUNT = 8
-_GROUP_WIDTH_MESSAGE = (
-    f"norm Group needs a width that is a multiple of {_GROUP_COUNT}, because it splits the channels into groups"
-)
-SideLength = Annotated[int, Field(ge=8, le=1024, strict=True)]
-
-
-class InputSpec(ApiModel):
-    """The input of the network. Every image is resized to it."""
-
-    channels: Literal[1, 3] = 1
-    """Colour channels: 1 for grey, 3 for RGB."""
-    size: Annotated[tuple[SideLength, ...], Field(min_length=2, max_length=2)] = (64, 64)
-    """Height and width in pixels."""
-
-
-class NetworkSpec(ApiModel):
-    """The network. A model with another network is a new model: it starts without a champion."""
-
-    model_config = ConfigDict(
-        json_schema_extra=cel_rules(
-            (f"self.norm != 'Group' || self.width % {_GROUP_COUNT} == 0", _GROUP_WIDTH_MESSAGE)
-        ),
-    )
-
-    name: Literal["SmallCNN", "ResNet18"] = "SmallCNN"
-    """Architecture of the network."""
-    input: InputSpec = InputSpec()
-    norm: Literal["Group", "Batch"] = "Group"
-    """Normalisation of the layers."""
-    width: Annotated[int, Field(ge=4, le=512, strict=True)] = 32
-    """Channels of the first layer; they determine all others. With norm Group, a multiple of 8."""
-
-    @model_validator(mode="after")
-    def _check_width_fits_groups(self) -> Self:
-        if self.norm == "Group" and self.width % _GROUP_COUNT:
-            raise ValueError(f"{_GROUP_WIDTH_MESSAGE}, found {self.width}")
-        return self
 
 
 class TrainingSpec(ApiModel):
@@ -57,8 +18,9 @@ class TrainingSpec(ApiModel):
     """Passes over the Site's training split."""
     batch_size: PositiveCount = 32
     """Images per step."""
-    learning_rate: PositiveDecimal = Decimal("0.001")
-    """Step size of the optimiser, a decimal in quotes."""
+    learning_rate: PositiveDecimal | None = None
+    """Step size of the optimiser, a decimal in quotes. Without it, later updates take that of the version that they
+    start from, and the first update chooses it by a short test on training patients."""
     optimiser: Literal["AdamW", "SGD"] = "AdamW"
     """The optimiser."""
     weight_decay: Share = Decimal("0.0001")

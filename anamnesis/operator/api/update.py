@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from anamnesis.operator.api.api_model import ApiModel, Resource
+from anamnesis.operator.api.backend import BackendLocation
 from anamnesis.operator.api.cel import cel_rules
+from anamnesis.operator.api.model import RegistrySpec
 from anamnesis.operator.api.record_fields import RecordField
 from anamnesis.operator.api.status import ModelUpdateStatus
 from anamnesis.operator.api.string_types import Digest, Name
@@ -52,6 +54,10 @@ class ModelUpdateSpec(ApiModel):
     """Number of the person's request; 0 if no person requested the update."""
     request: Annotated[UpdateRequest, RecordField()]
     """The parameters of the run. The run receives exactly these."""
+    backend: BackendLocation | None = None
+    """Where the run is. With it the operator ends the run when the model was deleted."""
+    registry: RegistrySpec | None = None
+    """The registry with the claim. With it the operator releases the claim when the model was deleted."""
 
 
 class ModelUpdate(Resource):

@@ -60,6 +60,13 @@ PositiveDecimal = Annotated[
         )
     ),
 ]
+NonNegativeDecimal = Annotated[
+    DecimalString,
+    Field(ge=0, le=1_000_000),
+    WithJsonSchema(
+        decimal_schema(("double(self) >= 0.0 && double(self) <= 1000000.0", "expected a decimal from 0 to 1000000"))
+    ),
+]
 
 Timestamp = Annotated[datetime, PlainSerializer(format_timestamp, return_type=str)]
 """A time in whole seconds, UTC."""

@@ -77,6 +77,10 @@ class BackgroundBackend:
         if (folder / JOB_FILE).exists() and not self._read_run(folder).state.is_final:
             (folder / CANCEL_FILE).touch()
 
+    def is_outdated(self, run: Run, job: PipelineJob) -> bool:
+        """See ``Backend.is_outdated``; a local run has no pods."""
+        return False
+
     def _start(self, folder: Path, job: PipelineJob) -> None:
         environment = dict(self.environment_for(job))
         try:
@@ -112,7 +116,15 @@ class BackgroundBackend:
             run = _apply_record(run, read_record(folder))
         elif not is_alive:
             run = _run_without_record(run, folder)
-        return _attribute_end(run, (folder / CANCEL_FILE).exists(), process is not None)
+        return _attribute_end(run, _cancel_time(folder), process is not None)
+
+
+def _cancel_time(folder: Path) -> datetime | None:
+    """Returns when somebody asked to end a run, or none."""
+    try:
+        return datetime.fromtimestamp((folder / CANCEL_FILE).stat().st_mtime, UTC)
+    except FileNotFoundError:
+        return None
 
 
 def _apply_record(run: Run, record: RunRecord) -> Run:
@@ -132,10 +144,11 @@ def _run_without_record(run: Run, folder: Path) -> Run:
     return replace(run, state=RunState.INTERRUPTED, finished_at=run.created_at)
 
 
-def _attribute_end(run: Run, is_cancelled: bool, is_own_process: bool) -> Run:
+def _attribute_end(run: Run, cancelled_at: datetime | None, is_own_process: bool) -> Run:
     """Distinguishes a cancelled run, a killed process, and a run whose operator ended."""
-    if is_cancelled and run.state in (RunState.FAILED, RunState.INTERRUPTED):
-        return replace(run, state=RunState.CANCELLED, message="")
+    if cancelled_at and run.state is not RunState.SUCCEEDED:
+        state = RunState.CANCELLED if run.state.is_final else RunState.CANCELLING
+        return replace(run, state=state, message="", cancelling_since=cancelled_at)
     if run.state is RunState.INTERRUPTED:
         state, message = (RunState.FAILED, _KILLED_MESSAGE) if is_own_process else (run.state, _INTERRUPTED_MESSAGE)
         return replace(run, state=state, message=message)

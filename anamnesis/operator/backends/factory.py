@@ -6,20 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from anamnesis.operator.api import LoadedResource
-from anamnesis.operator.api.model import ContinualModel, ContinualModelSpec, KubeflowBackendSpec
+from anamnesis.operator.api.model import ContinualModel, KubeflowBackendSpec
 from anamnesis.operator.api.site import Site
 from anamnesis.operator.backends.background import BackgroundBackend, Processes
 from anamnesis.operator.backends.base import Backend, PipelineJob
 from anamnesis.operator.backends.credentials import Credential, collect_credentials
+from anamnesis.operator.backends.kubeflow_workflow import WorkflowFacts
 from anamnesis.operator.backends.pod_defaults import PodDefaults
+from anamnesis.operator.backends.pod_reader import PodReader
+from anamnesis.operator.backends.pod_runtime import runtime_for
+from anamnesis.operator.runtime.bounded_cache import BoundedCache
 from anamnesis.operator.runtime.cluster import Cluster
-from anamnesis.pipelines.specialise import Runtime, SecretEnv, SecretFiles, Toleration, Volume
-from anamnesis.records import InputError
 from anamnesis.records.timestamps import Clock
-
-_EMPTY_DEFAULTS = PodDefaults()
-_TRUST_FOLDER = "/etc/anamnesis/trust"
-_TRUST_VARIABLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +27,12 @@ class KubeflowServer:
     Attributes:
         client: its Kubeflow client.
         is_multi_user: whether each namespace has its own runs.
+        facts_of_failed_runs: see ``KubeflowBackend``.
     """
 
     client: Any
     is_multi_user: bool
+    facts_of_failed_runs: BoundedCache[str, WorkflowFacts] = field(default_factory=BoundedCache)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class BackendFactory:
         state_folder: folder for the records of local runs.
         clock: returns the time, UTC.
         pod_defaults: defaults of the pods of runs.
+        pods: reads pods of runs; none without the right to read them.
         servers: endpoint -> a server that was reachable.
         processes: folder -> a process of a local run.
     """
@@ -54,6 +55,7 @@ class BackendFactory:
     state_folder: Path
     clock: Clock
     pod_defaults: PodDefaults = field(default_factory=PodDefaults)
+    pods: PodReader | None = None
     servers: MutableMapping[str, KubeflowServer] = field(default_factory=dict)
     processes: Processes = field(default_factory=dict)
 
@@ -80,9 +82,11 @@ class BackendFactory:
         return kubeflow.KubeflowBackend(
             endpoint=settings.endpoint,
             client=server.client,
-            experiment=f"{settings.experiment}/{namespace}/{model.name}",
+            experiment=kubeflow.experiment_name(settings.experiment, namespace, model.name),
             namespace=(settings.namespace or namespace) if server.is_multi_user else "",
+            facts_of_failed_runs=server.facts_of_failed_runs,
             runtime=lambda job: runtime_for(spec, self._job_credentials(model, job), self.pod_defaults),
+            pods=self.pods,
         )
 
     def _connect_server(self, endpoint: str) -> KubeflowServer:
@@ -107,40 +111,3 @@ class BackendFactory:
         )
         sites = [site for name in names if (site := self.cluster.get(Site, namespace, name))]
         return collect_credentials(spec, sites, lambda name: self.cluster.read_secret(namespace, name))
-
-
-def runtime_for(
-    spec: ContinualModelSpec, credentials: tuple[Credential, ...] = (), pod_defaults: PodDefaults = _EMPTY_DEFAULTS
-) -> Runtime:
-    """Returns the settings of the pods of a model's runs. Their Secrets are in the namespace of the pipelines.
-
-    Raises:
-        InputError: the model does not run on Kubeflow.
-    """
-    if spec.backend.kubeflow is None:
-        raise InputError(
-            f"spec.backend.type: expected Kubeflow, found {spec.backend.type}, which has no pods; "
-            "set spec.backend.type: Kubeflow"
-        )
-    settings = pod_defaults.override_with(spec.backend.kubeflow)
-    authority = settings.trust
-    return Runtime(
-        image=settings.image or "",
-        accelerators=settings.gpus or 0,
-        accelerator_type=settings.gpu_resource or "nvidia.com/gpu",
-        tolerations=tuple(
-            Toleration(toleration.key, toleration.operator, toleration.value, toleration.effect)
-            for toleration in settings.tolerations
-        ),
-        node_selector={label.name: label.value for label in settings.node_selector},
-        secrets=tuple(SecretEnv(credential.secret, credential.variables) for credential in credentials),
-        queue=settings.queue_name or "",
-        pull_secrets=tuple(pull_secret.name for pull_secret in settings.image_pull_secrets),
-        shared_memory=settings.shared_memory or "",
-        volumes=tuple(Volume(volume.claim_name, volume.path) for volume in settings.volumes),
-        environment={
-            **settings.environment,
-            **(dict.fromkeys(_TRUST_VARIABLES, f"{_TRUST_FOLDER}/{authority.key}") if authority else {}),
-        },
-        secret_files=(SecretFiles(authority.secret, _TRUST_FOLDER),) if authority else (),
-    )

@@ -50,6 +50,11 @@ class GuardedBackend:
         with _as_backend_error():
             self._backend.cancel(run)
 
+    def is_outdated(self, run: Run, job: PipelineJob) -> bool:
+        """See ``Backend``."""
+        with _as_backend_error():
+            return self._backend.is_outdated(run, job)
+
 
 def make_guarded_backend(make_backend: Callable[[], Backend], ensure_leader: Callable[[], None]) -> GuardedBackend:
     """Returns the back end of ``make_backend``, guarded.

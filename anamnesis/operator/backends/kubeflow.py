@@ -3,19 +3,26 @@
 import json
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from anamnesis.operator.backends.base import PipelineJob, Run
+from anamnesis.operator.backends.base import PipelineJob, Run, RunState
 from anamnesis.operator.backends.kubeflow_client import KubeflowNotFoundError, translate_errors
 from anamnesis.operator.backends.kubeflow_run_parser import parse_run
-from anamnesis.pipelines.specialise import PipelineIR, Runtime, load_ir, specialise
-from anamnesis.records import ConflictError, InputError, UnreachableError
+from anamnesis.operator.backends.kubeflow_workflow import WorkflowFacts, parse_workflow
+from anamnesis.operator.backends.pod_reader import PodReader
+from anamnesis.operator.runtime.bounded_cache import BoundedCache
+from anamnesis.pipelines.compiled_pipeline import check_arguments, read_compiled
+from anamnesis.pipelines.runtime import Runtime
+from anamnesis.pipelines.specialise import PipelineIR, load_ir, specialise
+from anamnesis.records import ConflictError, InputError, RefusedError, UnreachableError, digest_bytes, digest_hex
 
 FoundT = TypeVar("FoundT", str, tuple[Run, ...])
 _PAGE_SIZE = 100
 _FILTER_OPERATIONS = {"is": 1, "contains": 9}
+_MAXIMUM_EXPERIMENT_BYTES = 128
+"""The server refuses longer names of experiments since release 2.15."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,9 @@ class KubeflowBackend:
         experiment: name of the experiment of all runs; the first run creates it.
         namespace: namespace of the runs on a multi-user server; empty on others.
         runtime: returns the settings of the pods of a job.
+        facts_of_failed_runs: identifier of a run -> what its Workflow says, which does not change any more; several
+            back ends may share it.
+        pods: reads why pods wait or failed; none without the right to read pods.
     """
 
     endpoint: str
@@ -35,6 +45,8 @@ class KubeflowBackend:
     experiment: str = "anamnesis"
     namespace: str = ""
     runtime: Callable[[PipelineJob], Runtime] = lambda _: Runtime()
+    facts_of_failed_runs: BoundedCache[str, WorkflowFacts] = field(default_factory=BoundedCache)
+    pods: PodReader | None = None
 
     def runs(self, prefix: str) -> tuple[Run, ...]:
         """See ``Backend.runs``; of two runs with one name, the older."""
@@ -44,14 +56,43 @@ class KubeflowBackend:
         oldest_by_name: dict[str, Run] = {}
         for run in listed_runs:
             oldest_by_name.setdefault(run.name, run)
-        return tuple(oldest_by_name.values())
+        runs = tuple(self._explain(run) for run in oldest_by_name.values())
+        return self.pods.explain(runs) if self.pods else runs
+
+    def _explain(self, run: Run) -> Run:
+        """Adds what the Workflow of a run that waits or failed says about it."""
+        if run.waiting_since:
+            return replace(run, waiting_reason=self._read_workflow(run).waiting_reason)
+        if run.state is not RunState.FAILED:
+            return run
+        facts = self.facts_of_failed_runs.get(run.id)
+        if facts is None:
+            facts = self._read_workflow(run)
+            self.facts_of_failed_runs.put(run.id, facts)
+        if facts.is_terminated:
+            return replace(run, state=RunState.CANCELLED, message="")
+        return replace(run, message=f"{run.message}: {facts.failure_reason}") if facts.failure_reason else run
+
+    def _read_workflow(self, run: Run) -> WorkflowFacts:
+        """Returns what a run's Workflow says; nothing where the server does not serve Workflows."""
+        path = f"/apis/v1beta1/runs/{run.id}"
+        try:
+            with translate_errors(self.endpoint):
+                return parse_workflow(
+                    self.client.runs.api_client.call_api(
+                        path, "GET", response_type="object", _return_http_data_only=True
+                    )
+                )
+        except (InputError, RefusedError):
+            return WorkflowFacts()
 
     def submit(self, job: PipelineJob) -> Run:
         """See ``Backend.submit``. Of two runs with one name, the newer is ended.
 
         Raises:
-            InputError: the server refuses the pipeline or its arguments.
+            InputError: an argument is too long, or the server refuses the pipeline or its arguments.
         """
+        check_arguments(read_compiled(job.pipeline), job.arguments)
         with translate_errors(self.endpoint):
             experiment = self._find_or_create(self._find_experiment, self._create_experiment)
             oldest_run, *duplicate_runs = self._find_or_create(
@@ -68,14 +109,28 @@ class KubeflowBackend:
                 self.client.runs.run_service_terminate_run(run.id)
         except KubeflowNotFoundError:
             return
-        except InputError:
-            if not self._is_ending(run.id):  # the server refuses to end a run twice
+        except (InputError, UnreachableError):
+            # the server refuses to end a run twice, and fails to end one whose Workflow is gone, but both are recorded
+            if not self._is_ending(run.id):
                 raise
+
+    def is_outdated(self, run: Run, job: PipelineJob) -> bool:
+        """See ``Backend.is_outdated``: a pipeline version holds the image and the pod settings."""
+        version_name = specialise(load_ir(job.pipeline), self.runtime(job)).version_name
+        try:
+            with translate_errors(self.endpoint):
+                reference = self.client.runs.run_service_get_run(run.id).pipeline_version_reference
+                version = self.client.pipelines.pipeline_service_get_pipeline_version(
+                    reference.pipeline_id, reference.pipeline_version_id
+                )
+        except KubeflowNotFoundError:
+            return False  # somebody deleted the version, or the run
+        return str(version.display_name) != version_name
 
     def _is_ending(self, run_id: str) -> bool:
         with translate_errors(self.endpoint):
-            api_run = self.client.runs.run_service_get_run(run_id)
-        return api_run.state == "CANCELING" or parse_run(api_run).state.is_final
+            state = parse_run(self.client.runs.run_service_get_run(run_id)).state
+        return state is RunState.CANCELLING or state.is_final
 
     def _find_or_create(self, find: Callable[[], FoundT], create: Callable[[], None]) -> FoundT:
         """Finds an object by name, or creates it and searches again, as another client may have created it first."""
@@ -173,6 +228,16 @@ class KubeflowBackend:
             self.client.pipeline_uploads.upload_pipeline_version(
                 str(file), name=ir.version_name, pipelineid=pipeline_id
             )
+
+
+def experiment_name(experiment: str, namespace: str, model: str) -> str:
+    """Returns the name of the experiment of a model's runs; a name that is too long ends with its digest."""
+    name = f"{experiment}/{namespace}/{model}"
+    encoded = name.encode()
+    if len(encoded) <= _MAXIMUM_EXPERIMENT_BYTES:
+        return name
+    suffix = f"-{digest_hex(digest_bytes(encoded))[:12]}"
+    return encoded[: _MAXIMUM_EXPERIMENT_BYTES - len(suffix)].decode(errors="ignore") + suffix
 
 
 def _name_filter(operation: Literal["is", "contains"], name: str) -> str:

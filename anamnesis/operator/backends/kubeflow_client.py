@@ -1,6 +1,7 @@
 """Kubeflow's own client with the limits that a controller needs: timeouts, retries, and no HTML pages as results."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
@@ -13,11 +14,16 @@ from kfp_server_api import ApiException
 from urllib3 import Retry
 from urllib3.exceptions import HTTPError
 
-from anamnesis.records import AnamnesisError, ConflictError, InputError, UnreachableError
+from anamnesis.records import AnamnesisError, ConflictError, InputError, RefusedError, UnreachableError
 
 _TIMEOUT_SECONDS = (5.0, 30.0)  # to connect, and between two bytes of a response
 _TRANSIENT_STATUSES = (408, 429, 500, 502, 503, 504)
 _GRPC_NOT_FOUND = 5  # code of gRPC
+_INVALID_INPUT = re.compile(r"(?:Invalid input error|InvalidInputError|BadRequestError): ")
+"""Kubeflow answers some invalid requests with the status 500 and names the fault only in the chain of its errors."""
+_MESSAGE_FIELDS = ("message", "error_message", "error", "detail")
+_LONGEST_MESSAGE = 300
+_NO_MESSAGE = "Internal Server Error"
 _RETRY_POLICY = Retry(
     total=3,
     read=1,  # after a timeout: a worker waits for one minute at most
@@ -69,17 +75,27 @@ def _token_credentials(environment: Mapping[str, str]) -> ServiceAccountTokenVol
 
 
 def _guard_request(request: Callable[..., Any], endpoint: str) -> Callable[..., Any]:
-    """Adds a timeout and a check of the content type: the client itself takes an HTML page for an empty list."""
+    """Adds a timeout and a check of the response.
+
+    The client itself takes a page in HTML, and a list that was cut on its way, for an empty list. The operator would
+    then submit runs that exist.
+    """
 
     @wraps(request)
     def guarded_request(method: str, url: str, **settings: Any) -> Any:
         settings["_request_timeout"] = settings.get("_request_timeout") or _TIMEOUT_SECONDS
         response = request(method, url, **settings)
         content_type = response.getheader("Content-Type") or "nothing"
+        data = response.data if isinstance(response.data, bytes) else str(response.data).encode()
         if not content_type.startswith("application/json"):
             content_type = content_type.partition(";")[0]
             message = f"Kubeflow Pipelines at {endpoint}: expected JSON, found {content_type}"
             raise InputError(f"{message}; set spec.backend.kubeflow.endpoint to the server ml-pipeline itself")
+        if not (data.lstrip().startswith(b"{") and data.rstrip().endswith(b"}")):
+            raise UnreachableError(
+                f"Kubeflow Pipelines at {endpoint}: the response is empty, cut, or not an object in JSON; the operator "
+                "retries. If this lasts, set spec.backend.kubeflow.endpoint to the server ml-pipeline itself"
+            )
         return response
 
     return guarded_request
@@ -93,12 +109,18 @@ def translate_errors(endpoint: str) -> Iterator[None]:
         UnreachableError: the server is unreachable or fails; the same call may succeed later.
         ConflictError: the object exists already.
         KubeflowNotFoundError: the object does not exist.
+        RefusedError: the operator lacks a right.
         InputError: the server refuses the call, and would refuse it again.
     """
     try:
         yield
     except ApiException as error:
         raise _translate_error(endpoint, error) from None
+    except UnicodeDecodeError:
+        raise UnreachableError(
+            f"Kubeflow Pipelines at {endpoint}: the response is not text in UTF-8; the operator retries. "
+            "If this lasts, set spec.backend.kubeflow.endpoint to the server ml-pipeline itself"
+        ) from None
     except ValueError as error:
         if "header" not in str(error).lower():
             raise
@@ -116,11 +138,14 @@ def translate_errors(endpoint: str) -> Iterator[None]:
 
 def _translate_error(endpoint: str, error: ApiException) -> AnamnesisError:
     status, body = error.status or 0, _parse_body(error)  # 0: the TLS handshake failed
-    message = f"Kubeflow Pipelines at {endpoint}: {status} {_first_message_line(body, error.reason)}"
+    fault = _invalid_input(body) if status >= 500 else ""
+    message = f"Kubeflow Pipelines at {endpoint}: {status} {fault or _first_message_line(body, error.reason)}"
+    if fault:
+        return InputError(f"{message}; correct what this names, in spec.backend.kubeflow or in the name of the model")
     if status == 0 or status >= 500 or status in _TRANSIENT_STATUSES:
         return UnreachableError(f"{message}; the operator retries")
     if status in (401, 403):
-        return InputError(f"{message}; give the operator's service account a token, and the right to create runs")
+        return RefusedError(f"{message}; give the operator's service account a token, and the right to create runs")
     if status < 400:
         return InputError(
             f"{message}; this is a login page: set spec.backend.kubeflow.endpoint to the server ml-pipeline itself"
@@ -133,20 +158,41 @@ def _translate_error(endpoint: str, error: ApiException) -> AnamnesisError:
 
 
 def _parse_body(error: ApiException) -> Mapping[str, Any]:
+    """Returns the server's error; of a proxy, which answers in plain text, its words as the message."""
+    text = str(error.body or "").strip()
     try:
-        body = json.loads(error.body or "null")
+        body = json.loads(text)
     except ValueError:
-        body = None
-    return body if isinstance(body, dict) else {}
+        body = text
+    return body if isinstance(body, dict) else {"message": body}
+
+
+def _invalid_input(body: Mapping[str, Any]) -> str:
+    """Returns what is invalid about a request, where the server says so under a status that means an outage."""
+    lines = [line for line in _message_lines(body) if _INVALID_INPUT.search(line)]
+    return _shorten(_INVALID_INPUT.split(lines[0])[-1]) if lines else ""
 
 
 def _first_message_line(body: Mapping[str, Any], reason: str) -> str:
-    """Returns the first line of the server's message; the details have it without the call stack."""
-    error_bodies = [*reversed(body.get("details") or ()), body]
+    """Returns the first line of the server's message; the details have it without the call stack, or say nothing."""
+    return next(iter([*_message_lines(body), _shorten(str(reason or "")), "no message"]))
+
+
+def _message_lines(body: Mapping[str, Any]) -> list[str]:
+    """Returns the first line of each message in an error: servers and proxies have it in different fields."""
+    details = body.get("details")
+    bodies = [*reversed(details if isinstance(details, list) else [details]), body]
     texts = [
-        error_body[name]
-        for error_body in error_bodies
-        for name in ("message", "error_message", "error")
-        if error_body.get(name)
+        text
+        for error_body in bodies
+        for text in (map(error_body.get, _MESSAGE_FIELDS) if isinstance(error_body, dict) else [error_body])
     ]
-    return str([*texts, reason][0]).strip().partition("\n")[0][:300]
+    texts = [text.get("message") if isinstance(text, dict) else text for text in texts]
+    lines = [_shorten(text) for text in texts if isinstance(text, str)]
+    return [line for line in lines if line and line != _NO_MESSAGE]
+
+
+def _shorten(text: str) -> str:
+    """Returns the first line of a text, as far as it can be printed and is short enough; of a page in HTML, nothing."""
+    line = "" if text.strip().startswith("<") else text.strip().partition("\n")[0]
+    return "".join(character for character in line if character.isprintable()).strip()[:_LONGEST_MESSAGE]

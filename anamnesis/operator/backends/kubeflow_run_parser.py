@@ -4,11 +4,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from anamnesis.operator.backends.base import Run, RunState
+from anamnesis.operator.backends.kubeflow_tasks import failed_steps, waiting_pod
 
 _RUN_STATES = {
     "RUNNING": RunState.RUNNING,
     "PAUSED": RunState.RUNNING,
-    "CANCELING": RunState.RUNNING,
+    "CANCELING": RunState.CANCELLING,
     "SUCCEEDED": RunState.SUCCEEDED,
     "SKIPPED": RunState.FAILED,  # no step ran
     "FAILED": RunState.FAILED,
@@ -19,19 +20,25 @@ _RUN_STATES = {
 def parse_run(api_run: Any) -> Run:
     """Returns the run of a ``V2beta1Run``; a run with an unknown state is pending.
 
-    Pipelines 2.0 reports a cancelled run as failed, and nowhere that it was cancelled.
+    Pipelines 2.0 to 2.16 report a cancelled run as failed; only its history says that it was being cancelled.
     """
     state = _RUN_STATES.get(api_run.state or "", RunState.PENDING)
-    finished_at = (
-        api_run.finished_at if state.is_final and api_run.finished_at and api_run.finished_at.timestamp() > 0 else None
-    )
+    cancelling_since = _cancelling_since(api_run)
+    if state is RunState.FAILED and cancelling_since:
+        state = RunState.CANCELLED
+    tasks = (api_run.run_details.task_details if api_run.run_details else None) or ()
+    pod = waiting_pod(tasks) if state in (RunState.PENDING, RunState.RUNNING) else None
+    has_no_task = not tasks and state is RunState.PENDING
     return Run(
         id=api_run.run_id,
         name=api_run.display_name,
         state=state,
         created_at=_to_utc(api_run.created_at),
-        message=_failure_message(api_run) if state is RunState.FAILED else "",
-        finished_at=_to_utc(finished_at) if finished_at else None,
+        message=_failure_message(api_run.state, failed_steps(tasks)) if state is RunState.FAILED else "",
+        finished_at=_finished_at(api_run) if state.is_final else None,
+        waiting_step=pod.step if pod else "",
+        waiting_since=_to_utc(pod.since) if pod else _to_utc(api_run.created_at) if has_no_task else None,
+        cancelling_since=cancelling_since,
     )
 
 
@@ -39,22 +46,20 @@ def _to_utc(time: datetime) -> datetime:
     return time.astimezone(UTC)
 
 
-def _failure_message(api_run: Any) -> str:
-    """Names the failed tasks, the innermost first; never their output."""
-    details = api_run.run_details.task_details if api_run.run_details else None
-    failed_tasks = [task for task in details or () if task.state == "FAILED" and not _is_wrapper_task(task)]
-    names = [
-        str(task.display_name)
-        for task in sorted(failed_tasks, key=lambda task: (str(task.end_time), task.display_name))
-    ]
-    return (
-        f"failed steps: {', '.join(names)}" if names else f"Kubeflow reports {api_run.state} and names no failed step"
-    )
+def _finished_at(api_run: Any) -> datetime:
+    """When a run ended. A server may not know it: then the last change of its state, or its creation, stands for it.
+
+    Without a time that stays, the wait for the next attempt would start again at every look, and never end.
+    """
+    times = [api_run.finished_at, *(status.update_time for status in reversed(api_run.state_history or ()))]
+    return _to_utc(next((time for time in times if time and time.timestamp() > 0), api_run.created_at))
 
 
-def _is_wrapper_task(task: Any) -> bool:
-    """Whether the task is Kubeflow's own: the pod around a step, the graph, or the workflow (named like its pods)."""
-    pod_names = [str(child.pod_name) for child in task.child_tasks or ()]
-    return task.display_name in ("root", "executor") or any(
-        pod_name.startswith(f"{task.display_name}-") for pod_name in pod_names
-    )
+def _cancelling_since(api_run: Any) -> datetime | None:
+    """When the server learned that the run was being cancelled; it keeps this also of a run that is called failed."""
+    times = [status.update_time for status in api_run.state_history or () if status.state == "CANCELING"]
+    return _to_utc(times[-1]) if times else None
+
+
+def _failure_message(state: str, steps: list[str]) -> str:
+    return f"failed steps: {', '.join(steps)}" if steps else f"Kubeflow reports {state} and names no failed step"

@@ -7,9 +7,11 @@ import yaml
 from pydantic import ValidationError
 
 from anamnesis.operator.api.api_model import ApiModel
-from anamnesis.operator.api.backend import KubeflowBackendSpec, PodSettings
+from anamnesis.operator.api.backend import KubeflowBackendSpec
+from anamnesis.operator.api.pod_settings import PodSettings
 from anamnesis.operator.api.string_types import Name, SecretKeyName
 from anamnesis.operator.api.validation_messages import describe_errors
+from anamnesis.operator.backends.merged_resources import merge_resources
 from anamnesis.records import InputError
 
 
@@ -31,10 +33,15 @@ class PodDefaults(PodSettings):
     """Certificate authorities of private servers."""
 
     def override_with(self, model_settings: KubeflowBackendSpec) -> "PodDefaults":
-        """Returns these settings, overridden by the fields that ``spec.backend.kubeflow`` of a model sets."""
-        override_values = {name: getattr(model_settings, name) for name in PodSettings.model_fields}
+        """Returns these settings, overridden by the fields that ``spec.backend.kubeflow`` of a model sets.
+
+        A list of the model replaces the installation's; only resources are merged, each amount on its own.
+        """
+        fields = PodSettings.model_fields.keys() - {"resources"}
+        override_values = {name: getattr(model_settings, name) for name in fields}
+        changes = {name: value for name, value in override_values.items() if value not in (None, ())}
         return self.model_copy(
-            update={name: value for name, value in override_values.items() if value not in (None, ())}
+            update=changes | {"resources": merge_resources(self.resources, model_settings.resources)}
         )
 
 

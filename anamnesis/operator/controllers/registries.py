@@ -1,5 +1,6 @@
 """Opens the registries and stores of models, each once, and reads the logs of registries."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,15 @@ from anamnesis.operator.api.annotations import LOST_LOG_HEAD
 from anamnesis.operator.controllers.options import Environment, ReconcileOptions
 from anamnesis.operator.controllers.registry_access import RegistryAccess
 from anamnesis.operator.runtime.cluster import Cluster
-from anamnesis.operator.source_credentials import AWS_KEYS
+from anamnesis.operator.source_credentials import AWS_KEYS, SecretMissingError
 from anamnesis.records import InputError, IntegrityError, LogEntry
 from anamnesis.records.timestamps import Clock
 from anamnesis.registry import Log, LogPosition
 from anamnesis.registry.registry_store import RegistryStore
 from anamnesis.storage import Store
 from anamnesis.storage.cached import CachedStore
+
+logger = logging.getLogger(__name__)
 
 Sites = Mapping[str, LoadedResource[Site]]
 
@@ -55,7 +58,7 @@ class Registries:
             return self._options.environment
         secret = self._cluster.read_secret(loaded_model.resource.metadata.namespace or "", reference.name)
         if secret is None:
-            raise InputError(
+            raise SecretMissingError(
                 f"spec.registry.credentialsSecret: the Secret {reference.name!r} does not exist or is not readable; "
                 "create the Secret in the model's namespace, or give the operator the right to read it"
             )
@@ -102,13 +105,27 @@ class Registries:
         self._access.establish(loaded_model, sites, store, entries)
 
     def read_sites(self, loaded_model: LoadedResource[ContinualModel]) -> Sites:
-        """Returns those of the model's sites that exist."""
+        """Returns those of the model's sites that exist; a site that the types do not accept says so itself.
+
+        Each is read by its name: a namespace may have thousands of others.
+        """
+        namespace, sites = loaded_model.resource.metadata.namespace or "", {}
+        for reference in loaded_model.resource.spec.sites:
+            try:
+                site = self._cluster.get(Site, namespace, reference.name)
+            except InputError as error:
+                logger.warning("%s: the operator ignores a site: %s", loaded_model.name, error)
+                continue
+            if site is not None:
+                sites[reference.name] = LoadedResource(site, Path(f"/{namespace}/{reference.name}"))
+        return sites
+
+    def read_namespace_sites(self, loaded_model: LoadedResource[ContinualModel]) -> Sites:
+        """Returns all Sites of the model's namespace; a namespace may have thousands."""
         namespace = loaded_model.resource.metadata.namespace or ""
-        site_by_name = {site.metadata.name: site for site in self._cluster.list(Site, namespace)}
         return {
-            reference.name: LoadedResource(site_by_name[reference.name], Path(f"/{namespace}/{reference.name}"))
-            for reference in loaded_model.resource.spec.sites
-            if reference.name in site_by_name
+            site.metadata.name: LoadedResource(site, Path(f"/{namespace}/{site.metadata.name}"))
+            for site in self._cluster.list(Site, namespace)
         }
 
     def _open_plain(self, loaded_model: LoadedResource[ContinualModel]) -> Store:

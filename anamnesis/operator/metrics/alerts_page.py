@@ -44,6 +44,9 @@ scrape_configs:
         target_label: pod
 ```
 
+A Prometheus with fixed targets can scrape the Service, port 8080, which always answers with the leader's metrics; it
+then sees one replica, and without a leader AnamnesisOperatorAbsent fires instead of AnamnesisNoLeader.
+
 `runbook_url` starts with a placeholder, `https://anamnesis.example`: replace it by the address of your copy of the
 runbooks (in the chart: `alerts.runbooks`). Evaluate the rules in the Prometheus that scrapes the operator: over several
 clusters, two models of the same name would count as one.

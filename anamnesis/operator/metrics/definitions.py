@@ -95,9 +95,13 @@ MODEL_SITE_METRICS = (
 )  # fmt: skip
 
 TASK_METRICS = (
-    *_gauges((*_TASK_LABELS, "metric"), {"task_info": "1 for each task; metric: the name of its primary metric."}),
+    *_gauges((*_TASK_LABELS, "metric", "better", "unit"), {
+        "task_info": "1 for each task; metric: the name of its primary metric; better: higher or lower; unit: of its "
+        "scores, limits and losses, empty for shares.",
+    }),
     *_gauges(_SCORE_LABELS, {
-        "task_score_ratio": "The champion's primary metric; evaluation_set: frozen (test set) or recent (new cases).",
+        "task_score_ratio": "The champion's primary metric, a share, or a number in its unit; evaluation_set: frozen "
+        "(test set) or recent (new cases).",
         "task_score_low_ratio": "Lower bound of the score's 95 % confidence interval over patients.",
         "task_score_high_ratio": "Upper bound of the score's 95 % confidence interval over patients.",
         "task_cases": "Number of cases behind the score.",
@@ -105,11 +109,12 @@ TASK_METRICS = (
     }),
     *_gauges(_TASK_LABELS, {
         "task_first_ratio": "The score of the first accepted version that learned the site, on the frozen test set.",
-        "task_floor_ratio": "The gate's minimum score on the frozen test set.",
+        "task_floor_ratio": "The gate's minimum score on the frozen test set, where higher is better.",
+        "task_ceiling_ratio": "The maximum score on the frozen test set and on recent cases, where lower is better.",
         "task_margin_ratio": "The gate's maximum loss of score against the first accepted version.",
-        "task_forgotten_ratio": "Forgetting: first_ratio - current score on the frozen test set; negative where the "
-        "current score is better.",
-        "task_recent_floor_ratio": "The minimum score on recent cases.",
+        "task_forgotten_ratio": "Forgetting: how much worse the current score on the frozen test set is than that of "
+        "the first accepted version; negative where it is better.",
+        "task_recent_floor_ratio": "The minimum score on recent cases, where higher is better.",
         "task_saliency_ratio": "Overlap (IoU) of the champion's saliency maps with those of the version that learned "
         "the task.",
         "task_saliency_floor_ratio": "The gate's minimum overlap of the saliency maps.",
@@ -118,7 +123,7 @@ TASK_METRICS = (
 )  # fmt: skip
 
 SITE_METRICS = _gauges(_SITE_LABELS, {
-    "site_readable": "1 where the operator can list the site's source, else 0.",
+    "site_ready": "1 where the operator can list the site's source, else 0.",
     "site_files": "Files at the source; for a DICOM server, instances.",
     "site_patients": "Upper bound of the number of patients at the source; 0 where a listing does not show patients.",
     "site_changed_timestamp_seconds": "Time when the content of the source last changed.",

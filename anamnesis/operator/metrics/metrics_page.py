@@ -36,6 +36,11 @@ metrics too, so that one rule serves all models:
     time() - anamnesis_site_polled_timestamp_seconds > 5 * anamnesis_site_poll_interval_seconds
     anamnesis_model_condition{type="Ready", status="False"} == 1
 
+**Many models.** Up to 100 models, every series below is exported. Beyond, each model has those that the alerts need: at
+most 20 for a model with five sites where nothing is wrong, and all series of a task outside its limits. Panels of the
+dashboards then show such tasks only. `--detailed-metrics` of `anamnesis operator` (environment variable
+`ANAMNESIS_DETAILED_METRICS`, in the chart under `operator.extraEnv`) is another number of models than 100.
+
 Rules are in `manifests/alerts` ([alerts.md](alerts.md)), dashboards in `manifests/dashboards`. Scrape with
 `honor_labels: true`: otherwise Prometheus replaces `namespace` by the namespace of the operator's pod.
 

@@ -19,7 +19,7 @@ from anamnesis.operator.metrics.definitions import (
     MetricDefinition,
 )
 from anamnesis.operator.metrics.exposition import render_exposition
-from anamnesis.operator.metrics.resource_collector import ResourceCollector
+from anamnesis.operator.metrics.resource_collector import MODELS_WITH_ALL_SERIES, ResourceCollector
 
 DURATION_BUCKETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
@@ -30,6 +30,7 @@ class OperatorMetrics:
     Args:
         resources: returns the latest state of all resources of the four kinds.
         version: version of the operator.
+        models_with_all_series: see ``ResourceCollector``.
         monotonic: returns seconds that never go back.
         clock: returns seconds since 1970.
     """
@@ -38,6 +39,8 @@ class OperatorMetrics:
         self,
         resources: Callable[[], Iterable[Resource]],
         version: str,
+        models_with_all_series: int = MODELS_WITH_ALL_SERIES,
+        *,
         monotonic: Callable[[], float] = time.monotonic,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -56,7 +59,7 @@ class OperatorMetrics:
         self._make_gauge(BUILD_INFO).labels(version).set(1)
         self._make_gauge(START_TIME).set(clock())
         ProcessCollector(registry=self._registry)
-        self._resource_collector = ResourceCollector(resources, lambda: self._is_leader)
+        self._resource_collector = ResourceCollector(resources, lambda: self._is_leader, models_with_all_series)
         for kind in KINDS:  # the age of a watch that never starts counts from here
             self.record_watch_alive(kind)
 
@@ -85,7 +88,7 @@ class OperatorMetrics:
 
     def collect(self) -> bytes:
         """Returns the metrics for a scrape."""
-        return render_exposition(self._resource_collector, self._registry)
+        return self._resource_collector.render() + render_exposition(self._registry)
 
     def _make_gauge(self, definition: MetricDefinition) -> Gauge:
         return Gauge(definition.name, definition.help_text, definition.labels, registry=self._registry)

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from anamnesis.operator.api import ContinualModel, Site
 from anamnesis.operator.api.api_model import Resource
-from anamnesis.operator.api.condition_types import READABLE
+from anamnesis.operator.api.condition_types import READY
 from anamnesis.operator.api.durations import parse_duration
 from anamnesis.operator.api.status import ModelSiteStatus, ResourceStatus, TaskStatus
 
@@ -64,7 +64,9 @@ def _model_site_samples(labels: tuple[str, ...], site: ModelSiteStatus) -> Itera
 
 
 def _task_samples(labels: tuple[str, ...], task: TaskStatus) -> Iterator[MetricSample]:
-    yield "task_info", (*labels, task.metric), 1
+    properties = task.properties
+    direction = "lower" if properties.is_lower_better else "higher"
+    yield "task_info", (*labels, task.metric, direction, properties.unit), 1
     for evaluation_set, score in (("frozen", task.frozen_score), ("recent", task.recent_score)):
         if score is not None:
             yield "task_score_ratio", (*labels, evaluation_set), score.value
@@ -72,15 +74,11 @@ def _task_samples(labels: tuple[str, ...], task: TaskStatus) -> Iterator[MetricS
             yield "task_score_high_ratio", (*labels, evaluation_set), score.high
             yield "task_cases", (*labels, evaluation_set), score.cases
             yield "task_patients", (*labels, evaluation_set), score.patients
-    forgetting = (
-        task.first_score - task.frozen_score.value
-        if task.first_score is not None and task.frozen_score is not None
-        else None
-    )
     yield "task_first_ratio", labels, task.first_score
     yield "task_floor_ratio", labels, task.floor
+    yield "task_ceiling_ratio", labels, task.ceiling
     yield "task_margin_ratio", labels, task.margin
-    yield "task_forgotten_ratio", labels, forgetting
+    yield "task_forgotten_ratio", labels, task.forgotten
     yield "task_recent_floor_ratio", labels, task.recent_floor
     yield "task_saliency_ratio", labels, task.saliency
     yield "task_saliency_floor_ratio", labels, task.saliency_floor
@@ -90,8 +88,8 @@ def _task_samples(labels: tuple[str, ...], task: TaskStatus) -> Iterator[MetricS
 def site_samples(site: Site) -> Iterator[MetricSample]:
     """Yields the samples of a site's source."""
     labels, source = resource_labels(site), site.status.source
-    readable_condition = site.status.condition(READABLE)
-    yield "site_readable", labels, readable_condition.status == "True" if readable_condition is not None else None
+    ready_condition = site.status.condition(READY)
+    yield "site_ready", labels, ready_condition.status == "True" if ready_condition is not None else None
     if source is not None:
         yield "site_files", labels, source.files
         yield "site_patients", labels, source.patients

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from anamnesis.operator.backends.base import CancelCause
+
 
 @dataclass(frozen=True, slots=True)
 class CreateUpdate:
@@ -30,9 +32,15 @@ class StartRun:
 
 @dataclass(frozen=True, slots=True)
 class CancelRun:
-    """Cancel a run."""
+    """Cancel a run.
+
+    Attributes:
+        run: its name.
+        cause: why.
+    """
 
     run: str
+    cause: CancelCause
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from anamnesis.operator.api.admission import ApprovalPolicy
 from anamnesis.operator.plan.plan_input import ObservedApproval
 from anamnesis.operator.plan.planned_status import ApprovalState, PlannedApprovalStatus
 from anamnesis.records import DecisionOutcome, LogEntry, PersonDecision
@@ -10,14 +11,14 @@ POLICY_PROPAGATION_TIME = timedelta(seconds=5)
 """The API servers apply a new admission policy after a moment; the author of an approval from before is unverified."""
 
 
-def decide_approval(approval: ObservedApproval, admission_policy_since: datetime | None) -> PlannedApprovalStatus:
+def decide_approval(approval: ObservedApproval, policy: ApprovalPolicy) -> PlannedApprovalStatus:
     """Returns the state of an approval; ``PENDING`` where it is to be written to the log now.
 
     Every other state is final: the operator stores it in the status and never decides about the approval again.
 
     Args:
         approval: without a final state.
-        admission_policy_since: since when the admission policy verifies the author of approvals; none without it.
+        policy: the admission policy that verifies the authors of approvals.
     """
     if approval.entry and approval.entry.approval:
         return _recorded_status(approval, approval.entry, approval.entry.approval.outcome)
@@ -27,13 +28,8 @@ def decide_approval(approval: ObservedApproval, admission_policy_since: datetime
             f"entry {approval.earlier_entry} of the registry's log records an approval of this name and content, which "
             "was deleted and created again; it counts once. To decide again, create an approval with another name",
         )
-    if not _is_author_verified(approval.created_at, admission_policy_since):
-        return PlannedApprovalStatus(
-            ApprovalState.AUTHOR_UNVERIFIED,
-            "this approval was created before the admission policy anamnesis-approvals was in force, so its author is "
-            "not verified; "
-            "install manifests/admission, then create the approval again",
-        )
+    if unverified := _why_unverified(approval.created_at, policy):
+        return PlannedApprovalStatus(ApprovalState.AUTHOR_UNVERIFIED, unverified)
     return PlannedApprovalStatus(ApprovalState.PENDING)
 
 
@@ -68,8 +64,27 @@ def find_refusal(approval: ObservedApproval) -> DecisionOutcome | None:
     return DecisionOutcome.SCORES_MISSING if approval.lacks_scores else None
 
 
-def _is_author_verified(created_at: datetime, admission_policy_since: datetime | None) -> bool:
-    return admission_policy_since is not None and created_at >= admission_policy_since + POLICY_PROPAGATION_TIME
+def _why_unverified(created_at: datetime, policy: ApprovalPolicy) -> str:
+    """Returns why nobody verified the author of an approval, and what to do; empty where the policy did."""
+    if not policy.is_readable:
+        return (
+            "the operator may not read the admission policy anamnesis-approvals, so it does not know whether the "
+            "author of this approval was verified; let a cluster administrator give the operator the right "
+            "(rbac.admissionReader of the chart, or manifests/base/admission-reader.yaml), then create the approval "
+            "again"
+        )
+    if policy.in_force_since is None:
+        return (
+            "the admission policy anamnesis-approvals is not installed, or was weakened, so the author of this "
+            "approval is not verified; install manifests/admission, then create the approval again"
+        )
+    if created_at < policy.in_force_since + POLICY_PROPAGATION_TIME:
+        return (
+            "this approval was created before the admission policy anamnesis-approvals was in force "
+            f"({policy.in_force_since:%Y-%m-%d %H:%M:%S} UTC; it counts {POLICY_PROPAGATION_TIME.seconds} s later), so "
+            "its author is not verified; create the approval again"
+        )
+    return ""
 
 
 def _recorded_status(approval: ObservedApproval, entry: LogEntry, outcome: DecisionOutcome) -> PlannedApprovalStatus:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from anamnesis.operator.backends.base import Run
 from anamnesis.operator.plan.planned_status import PlannedUpdateStatus
+from anamnesis.operator.plan.run_judgement import RecordedRun
 from anamnesis.records import (
     LogEntry,
     PersonDecision,
@@ -98,6 +99,7 @@ class ObservedUpdate:
         source_fingerprint: of the files to learn.
         base: digest of the version that it starts from; empty for the first update.
         is_current: a plan made now would create the same update: same data, base, configuration and counter.
+        is_request_current: its runs get what the model and the Site say now.
         created_at: when the resource was created.
         claim: the last claim, or none.
         runs: of this update, oldest first.
@@ -106,6 +108,7 @@ class ObservedUpdate:
         is_promoted: that version is in the champion's lineage.
         is_superseded: the log has the entry that another version became champion first.
         last_status: the state that the resource has now, or none.
+        recorded_run: what the resource has about its last run, or none.
     """
 
     name: str
@@ -121,6 +124,8 @@ class ObservedUpdate:
     is_promoted: bool = False
     is_superseded: bool = False
     last_status: PlannedUpdateStatus | None = None
+    recorded_run: RecordedRun | None = None
+    is_request_current: bool = True
 
     @property
     def result_kind(self) -> UpdateResultKind | None:
@@ -172,6 +177,7 @@ class ObservedEvaluation:
         name: of the evaluation that is due.
         runs: of the evaluation that is due, oldest first.
         result: of the evaluation that is due, or none yet.
+        recorded_run: what the model's status has about the run of a scheduled evaluation, or none.
     """
 
     first_champion_at: datetime
@@ -180,6 +186,7 @@ class ObservedEvaluation:
     name: str
     runs: tuple[Run, ...] = ()
     result: ScheduledEvaluation | None = None
+    recorded_run: RecordedRun | None = None
 
     @property
     def pending_due_at(self) -> datetime | None:
@@ -202,6 +209,7 @@ class PlanInput:
         on_demand: local mode: a person at the command line is the trigger, and ``spec.trigger`` does not count.
         withdrawal: who withdrew the champion, and how that ends; empty where it is not withdrawn.
         backend_problem: why the back end is not usable, so that no run is known; empty where it is.
+        is_backend_refusing: the problem is a refusal that lasts until somebody corrects something, not an outage.
         store_problem: why the store of a learned site is not readable, so that its test set is not known; else empty.
         updates: every ModelUpdate of the model, oldest first.
         other_operator_deadline: when the claim of another operator that shares the registry expires, or none.
@@ -217,6 +225,7 @@ class PlanInput:
     on_demand: bool = False
     withdrawal: str = ""
     backend_problem: str = ""
+    is_backend_refusing: bool = False
     store_problem: str = ""
     updates: tuple[ObservedUpdate, ...] = ()
     other_operator_deadline: datetime | None = None

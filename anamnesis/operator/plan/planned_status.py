@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from anamnesis.operator.api.reasons import STEP_NOT_STARTED
+from anamnesis.operator.backends.base import Run
+
 
 class SiteState(StrEnum):
     """The state of a site in a model; stable words for programs."""
@@ -13,6 +16,7 @@ class SiteState(StrEnum):
     NEXT = "Next"
     QUEUED = "Queued"
     UPDATING = "Updating"
+    STEP_NOT_STARTED = STEP_NOT_STARTED
     AWAITING_APPROVAL = "AwaitingApproval"
     AWAITING_EVALUATIONS = "AwaitingEvaluations"
     UNDECIDED = "Undecided"
@@ -41,6 +45,7 @@ class UpdateState(StrEnum):
     SUSPENDED = "Suspended"
     BACKEND_UNREACHABLE = "BackendUnreachable"
     RUNNING = "Running"
+    STEP_NOT_STARTED = STEP_NOT_STARTED
     INVALID_SPEC = "InvalidSpec"
     RETRYING = "Retrying"
     AWAITING_EVALUATIONS = "AwaitingEvaluations"
@@ -102,19 +107,34 @@ class ApprovalState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlannedSiteStatus:
-    """The state of a site, and why."""
+    """The state of a site, and why.
+
+    Attributes:
+        name: of the site.
+        state: see ``SiteState``.
+        message: for people.
+        note: local mode only: what of its data the method does not read.
+    """
 
     name: str
     state: SiteState
     message: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedUpdateStatus:
-    """The state of an update, and why."""
+    """The state of an update, and why.
+
+    Attributes:
+        state: see ``UpdateState``.
+        message: for people.
+        run: its last run, as it was judged; none where there is none, or the back end is not usable.
+    """
 
     state: UpdateState
     message: str = ""
+    run: Run | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +162,9 @@ class PlannedModelStatus:
         sites: in the order they joined.
         planned_at: the time of the plan, UTC, ISO 8601.
         updates: by name.
-        evaluation_problem: why the runs of the scheduled evaluation fail; empty when they do not.
+        evaluation_problem: why the runs of the scheduled evaluation fail or wait; empty when they do not.
+        is_evaluation_given_up: no further run of it starts.
+        evaluation_run: the last run of the scheduled evaluation that is due, as it was judged, or none.
         requeue_at: when to plan again even without an event, or none.
     """
 
@@ -151,5 +173,7 @@ class PlannedModelStatus:
     planned_at: str = ""
     updates: Mapping[str, PlannedUpdateStatus] = field(default_factory=dict)
     evaluation_problem: str = ""
+    is_evaluation_given_up: bool = False
+    evaluation_run: Run | None = None
     withdrawal: str = ""
     requeue_at: datetime | None = None

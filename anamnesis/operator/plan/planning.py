@@ -12,6 +12,7 @@ from anamnesis.operator.plan.planned_status import (
     PlannedSiteStatus,
     PlannedUpdateStatus,
     SiteState,
+    UpdateState,
 )
 from anamnesis.operator.plan.site_input import SiteInput, SiteReadiness
 from anamnesis.operator.plan.site_readiness import decide_site
@@ -19,9 +20,12 @@ from anamnesis.operator.plan.update_lifecycle import UpdatePlan, decide_update
 
 SERVER_RETRY_INTERVAL = timedelta(seconds=30)
 """How often the operator tries again to use a back end, or the store of a site."""
+REFUSAL_RETRY_INTERVAL = timedelta(minutes=5)
+"""How often the operator asks a back end again that refused it. A changed resource is planned at once."""
 _STATES_THAT_HOLD_THE_TURN = {
     SiteState.NEXT,
     SiteState.UPDATING,
+    SiteState.STEP_NOT_STARTED,
     SiteState.AWAITING_APPROVAL,
     SiteState.AWAITING_EVALUATIONS,
     SiteState.UNDECIDED,
@@ -58,18 +62,21 @@ def plan(
     requeue_times = [
         item.requeue_at for item in (*update_plans.values(), *sites, evaluation) if item and item.requeue_at
     ]
-    is_server_away = plan_input.backend_problem or plan_input.store_problem
+    is_server_away = (plan_input.backend_problem and not plan_input.is_backend_refusing) or plan_input.store_problem
     requeue_times += [now + SERVER_RETRY_INTERVAL] if is_server_away else []
+    requeue_times += [now + REFUSAL_RETRY_INTERVAL] if plan_input.is_backend_refusing else []
     status = PlannedModelStatus(
         champion=plan_input.champion,
         withdrawal=plan_input.withdrawal,
         sites=tuple(site.status for site in sites),
         planned_at=now.isoformat(timespec="seconds"),
         updates={
-            name: PlannedUpdateStatus(update_plan.state, update_plan.message)
+            name: PlannedUpdateStatus(update_plan.state, update_plan.message, update_plan.run)
             for name, update_plan in update_plans.items()
         },
         evaluation_problem=evaluation.message if evaluation else "",
+        is_evaluation_given_up=evaluation is not None and evaluation.state is UpdateState.RUN_FAILED,
+        evaluation_run=evaluation.run if evaluation else None,
         requeue_at=min(requeue_times, default=None),
     )
     return tuple(actions), status

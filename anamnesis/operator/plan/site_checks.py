@@ -13,6 +13,7 @@ _SITE_STATE_BY_UPDATE_STATE = {
     UpdateState.CLAIMED_ELSEWHERE: SiteState.CLAIMED_ELSEWHERE,
     UpdateState.SUSPENDED: SiteState.SUSPENDED,
     UpdateState.INVALID_SPEC: SiteState.INVALID_SPEC,
+    UpdateState.STEP_NOT_STARTED: SiteState.STEP_NOT_STARTED,
 }
 
 

@@ -28,6 +28,8 @@ SITE_CHECKS: Final = (
         site_checks.update_in_progress,
         {
             SiteState.UPDATING: "Wait for the run. The message names it.",
+            SiteState.STEP_NOT_STARTED: "Run the command of the message: it shows why the pod does not start. Correct "
+            "the image, the Secret, the quota or the nodes.",
             SiteState.AWAITING_APPROVAL: "`anamnesis approve` or `anamnesis reject`.",
             SiteState.AWAITING_EVALUATIONS: "`anamnesis evaluate` adds the evaluation that the message names; "
             "or `anamnesis reject`.",
@@ -42,7 +44,7 @@ SITE_CHECKS: Final = (
     ),
     SiteCheck(
         site_checks.source_unreadable,
-        {SiteState.UNREADABLE: "Read the message, then the condition `Readable` of the Site."},
+        {SiteState.UNREADABLE: "Read the message, then the condition `Ready` of the Site."},
     ),
     SiteCheck(
         site_checks.source_shrank,

@@ -8,6 +8,9 @@ from anamnesis.operator.plan.planned_status import ApprovalState, UpdateState
 UPDATE_STATE_MEANINGS: Final[Mapping[UpdateState, str]] = {
     UpdateState.WAITING: "The operator submits the run.",
     UpdateState.RUNNING: "The run is in progress; the message names it.",
+    UpdateState.STEP_NOT_STARTED: "The pod of a step cannot start, or has not started for longer than "
+    "`backend.startDeadline`. The message names the step and the command that says why. The run goes on when the pod "
+    "starts; a corrected image or pod setting replaces the run at once.",
     UpdateState.RETRYING: "A run failed. The operator tries again, at most `backend.retries` times.",
     UpdateState.CLAIMED_ELSEWHERE: "Another operator that shares the registry runs this update. Wait for it.",
     UpdateState.INVALID_SPEC: "A field of the model means nothing or contradicts a Site. Correct the field that the "
@@ -24,7 +27,8 @@ UPDATE_STATE_MEANINGS: Final[Mapping[UpdateState, str]] = {
     UpdateState.REJECTED: "The gate or a person rejected the version. The message names the criterion or the person.",
     UpdateState.ROLLED_BACK: "The version was champion, and a person rolled back.",
     UpdateState.SUPERSEDED: "Another version became champion first, and a new update learns the data on top of it; or "
-    "a person withdrew the champion.",
+    "the data or the model's settings changed before a run ended well, and a new update learns with these; or a person "
+    "withdrew the champion.",
     UpdateState.NO_CHANGE: "The champion has already learned these samples.",
     UpdateState.TOO_FEW_PATIENTS: "Fewer new patients than `minimumNewPatients`. More data starts another update.",
     UpdateState.SOURCE_SHRANK: "The source lists much less than before, or nothing of a class. Bring the files back; "

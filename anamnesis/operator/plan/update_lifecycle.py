@@ -8,18 +8,22 @@ State diagram; ``state_meanings`` explains each state::
        |          +-> Retrying -> Running, or RunFailed
        |          +-> NoChange, TooFewPatients, SourceShrank, RunCancelled
        +- ClaimedElsewhere, Suspended, InvalidSpec, BackendUnreachable (while the cause lasts)
+       Running <-> StepNotStarted (while a pod waits too long)
     any state -> Superseded (another champion, or none after a withdrawal);   Promoted -> RolledBack (a person)
+    Waiting, Retrying, Suspended, InvalidSpec -> Superseded (the data or the settings have changed)
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from anamnesis.operator.api.durations import parse_duration
 from anamnesis.operator.api.model import ContinualModelSpec
-from anamnesis.operator.backends.base import Run, RunState
-from anamnesis.operator.plan.actions import Action, CancelRun, ClaimUpdate, RecordDecision, StartRun
+from anamnesis.operator.backends.base import QUEUED, CancelCause, Run, RunState
+from anamnesis.operator.plan.actions import Action, CancelRun, ClaimUpdate, DeleteUpdate, RecordDecision, StartRun
 from anamnesis.operator.plan.plan_input import Candidate, ObservedUpdate, PlanInput
 from anamnesis.operator.plan.planned_status import UpdateState
+from anamnesis.operator.plan.run_judgement import is_counted, is_overdue, judge_runs
 from anamnesis.records import UpdateResultKind, Verdict
 from anamnesis.registry.gate import MISSING_EVALUATIONS
 
@@ -28,6 +32,14 @@ CLAIM_DURATION = timedelta(hours=6)
 RUN_POLL_INTERVAL = timedelta(seconds=10)
 """How often the operator polls a run."""
 FIRST_RETRY_DELAY, MAXIMUM_RETRY_DELAY = timedelta(seconds=30), timedelta(hours=1)
+WAIT_GRACE = timedelta(seconds=30)
+"""A pod that waits for less time than this is mentioned nowhere."""
+_CANCEL_REASONS: Mapping[CancelCause | None, str] = {
+    CancelCause.DEADLINE: "it took longer than spec.backend.runDeadline, and counts as failed",
+    CancelCause.OUTDATED: "its image or pod settings have changed before a step started; another run replaces it",
+    CancelCause.NOT_NEEDED: "another run of the same update continues",
+    None: "somebody cancelled it",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +51,26 @@ class UpdatePlan:
         message: for people.
         actions: in this order.
         requeue_at: when to plan again, or none.
+        run: the last run, as it was judged, or none.
     """
 
     state: UpdateState
     message: str = ""
     actions: tuple[Action, ...] = ()
     requeue_at: datetime | None = None
+    run: Run | None = None
 
 
 def decide_update(spec: ContinualModelSpec, update: ObservedUpdate, plan_input: PlanInput, now: datetime) -> UpdatePlan:
     """Returns the state of an update and what to do for it. The result of a run counts more than the run's state."""
+    update = replace(update, runs=judge_runs(spec, update.runs, update.recorded_run, now))
+    plan = _decide_judged_update(spec, update, plan_input, now)
+    return replace(plan, run=update.runs[-1] if update.runs else None)
+
+
+def _decide_judged_update(
+    spec: ContinualModelSpec, update: ObservedUpdate, plan_input: PlanInput, now: datetime
+) -> UpdatePlan:
     if update.result_kind is UpdateResultKind.NO_CHANGE:
         return UpdatePlan(UpdateState.NO_CHANGE, "the champion has already learned these samples")
     if update.result_kind is UpdateResultKind.TOO_FEW_PATIENTS and update.result:
@@ -65,7 +87,9 @@ def decide_update(spec: ContinualModelSpec, update: ObservedUpdate, plan_input: 
         plan = _decide_candidate(spec, update, plan_input)
         return replace(plan, message=plan.message + held_back_clause(update))
     if plan_input.withdrawal or update.base != plan_input.champion:
-        cancel_actions = tuple(CancelRun(run.name) for run in update.runs if not run.state.is_final)
+        cancel_actions = tuple(
+            CancelRun(run.name, CancelCause.NOT_NEEDED) for run in update.runs if _may_be_cancelled(run)
+        )
         return UpdatePlan(
             UpdateState.SUPERSEDED,
             plan_input.withdrawal
@@ -81,19 +105,24 @@ def decide_update(spec: ContinualModelSpec, update: ObservedUpdate, plan_input: 
             requeue_at=update.claim.deadline,
         )
     if plan_input.backend_problem:
-        return _decide_without_backend(update, plan_input.backend_problem)
+        return _decide_without_backend(update, plan_input)
     return _decide_run(spec, update, plan_input, now)
 
 
-def _decide_without_backend(update: ObservedUpdate, backend_problem: str) -> UpdatePlan:
+def _decide_without_backend(update: ObservedUpdate, plan_input: PlanInput) -> UpdatePlan:
     """The runs are not known: an update that has failed stays so, every other one waits."""
     last_status = update.last_status
     if last_status and last_status.state in (UpdateState.RUN_FAILED, UpdateState.RUN_CANCELLED):
         return UpdatePlan(last_status.state, last_status.message)
+    if plan_input.is_backend_refusing:
+        return UpdatePlan(
+            UpdateState.INVALID_SPEC,
+            f"no run starts or is seen until this is corrected: {plan_input.backend_problem}",
+        )
     return UpdatePlan(
         UpdateState.BACKEND_UNREACHABLE,
         "the back end is not usable, so the run of this update can be neither seen nor started; "
-        f"the operator tries again by itself: {backend_problem}",
+        f"the operator tries again by itself: {plan_input.backend_problem}",
     )
 
 
@@ -172,12 +201,27 @@ def missing_evaluation_hint(candidate: Candidate) -> str:
 def _decide_run(spec: ContinualModelSpec, update: ObservedUpdate, plan_input: PlanInput, now: datetime) -> UpdatePlan:
     """No result yet: a live run continues, else the last run decides.
 
-    Two kinds of runs do not count as failures: those that began before the resource was created (again), and those
-    that their back end interrupted. The latter continue at once.
+    Three kinds of runs do not count as failures: those that began before the resource was created (again), those that
+    their back end interrupted, and those that the operator replaced. After the latter two the next run starts at once.
     """
     live_runs = [run for run in update.runs if not run.state.is_final]
     if live_runs:
         return _continue_run(spec, update, live_runs, now)
+    ended_runs = [run for run in update.runs if run.created_at >= update.created_at and is_counted(run)]
+    if ended_runs and is_counted(update.runs[-1]) and (plan := _decide_final_failure(spec, update, ended_runs)):
+        return plan
+    if not update.is_current:
+        return UpdatePlan(
+            UpdateState.SUPERSEDED,
+            "the data of the site or the settings of the model changed before a run of this update ended well; "
+            "a new update learns with them",
+        )
+    if ended_runs and not update.is_request_current:
+        return UpdatePlan(
+            UpdateState.SUPERSEDED,
+            "the model or its Site was changed after a run failed; the same update starts again with the change",
+            (DeleteUpdate(update.name),),
+        )
     if spec.state == "Suspended":
         return UpdatePlan(
             UpdateState.SUSPENDED,
@@ -186,10 +230,7 @@ def _decide_run(spec: ContinualModelSpec, update: ObservedUpdate, plan_input: Pl
         )
     if problem := plan_input.spec_problem or plan_input.secret_problem:
         return UpdatePlan(UpdateState.INVALID_SPEC, f"no run starts until the model is corrected: {problem}")
-    ended_runs = [
-        run for run in update.runs if run.created_at >= update.created_at and run.state is not RunState.INTERRUPTED
-    ]
-    if not ended_runs or update.runs[-1].state is RunState.INTERRUPTED:
+    if not ended_runs or not is_counted(update.runs[-1]):
         return UpdatePlan(
             UpdateState.WAITING,
             "the operator submits the run to the back end",
@@ -197,18 +238,6 @@ def _decide_run(spec: ContinualModelSpec, update: ObservedUpdate, plan_input: Pl
             now + RUN_POLL_INTERVAL,
         )
     last_run, retries = ended_runs[-1], spec.backend.retries
-    if last_run.state is RunState.CANCELLED and not _is_overdue(spec, last_run, last_run.finished_at or now):
-        return UpdatePlan(
-            UpdateState.RUN_CANCELLED,
-            f"somebody cancelled run {last_run.name}; to try again, run: "
-            f"anamnesis update -n NAMESPACE MODEL --site {update.site}",
-        )
-    if len(ended_runs) > retries:
-        return UpdatePlan(
-            UpdateState.RUN_FAILED,
-            f"all {len(ended_runs)} runs failed, the last one: {failure_reason(last_run)}; read the log of run "
-            f"{last_run.name}, fix the cause, then run: anamnesis update -n NAMESPACE MODEL --site {update.site}",
-        )
     retry_at = (last_run.finished_at or now) + retry_delay(len(ended_runs))
     if now < retry_at:
         return UpdatePlan(
@@ -225,17 +254,75 @@ def _decide_run(spec: ContinualModelSpec, update: ObservedUpdate, plan_input: Pl
     )
 
 
+def _decide_final_failure(spec: ContinualModelSpec, update: ObservedUpdate, ended_runs: list[Run]) -> UpdatePlan | None:
+    """The update has failed for good: a person ended its run, or another run would fail as well; none where one may."""
+    last_run = ended_runs[-1]
+    command = f"anamnesis update -n NAMESPACE MODEL --site {update.site}"
+    if last_run.state is RunState.CANCELLED:
+        return UpdatePlan(
+            UpdateState.RUN_CANCELLED, f"somebody cancelled run {last_run.name}; to try again, run: {command}"
+        )
+    if last_run.is_permanent:
+        return UpdatePlan(
+            UpdateState.RUN_FAILED,
+            f"run {last_run.name} failed, and another run would fail as well: {failure_reason(last_run)}; "
+            f"fix the cause, then run: {command}",
+        )
+    if len(ended_runs) > spec.backend.retries:
+        return UpdatePlan(
+            UpdateState.RUN_FAILED,
+            f"all {len(ended_runs)} runs failed, the last one: {failure_reason(last_run)}; read the log of run "
+            f"{last_run.name}, fix the cause, then run: {command}",
+        )
+    return None
+
+
 def _continue_run(spec: ContinualModelSpec, update: ObservedUpdate, live_runs: list[Run], now: datetime) -> UpdatePlan:
-    run, *duplicate_runs = live_runs  # a back end that lost sight of a run may have several: the oldest continues
-    actions: list[Action] = [
+    # a back end that lost sight of a run may have several: the oldest continues
+    run = next((live_run for live_run in live_runs if _may_be_cancelled(live_run)), live_runs[0])
+    duplicate_runs = [live_run for live_run in live_runs if live_run is not run and _may_be_cancelled(live_run)]
+    state, message, end_actions = describe_live_run(spec, run, now)
+    actions = (
         *_claim_actions(update, now),
-        *(CancelRun(duplicate_run.name) for duplicate_run in duplicate_runs),
-    ]
-    if _is_overdue(spec, run, now):
-        actions.append(CancelRun(run.name))
-    return UpdatePlan(
-        UpdateState.RUNNING, f"run {run.name} is {run.state.value.lower()}", tuple(actions), now + RUN_POLL_INTERVAL
+        *(CancelRun(duplicate_run.name, CancelCause.NOT_NEEDED) for duplicate_run in duplicate_runs),
+        *end_actions,
     )
+    return UpdatePlan(state, message, actions, now + RUN_POLL_INTERVAL)
+
+
+def describe_live_run(
+    spec: ContinualModelSpec, run: Run, now: datetime
+) -> tuple[UpdateState, str, tuple[CancelRun, ...]]:
+    """Returns the state of a run that has not ended, in words too, and its end where the operator ends it."""
+    if run.state is RunState.CANCELLING:
+        return UpdateState.RUNNING, f"run {run.name} is being ended: {_CANCEL_REASONS[run.cancel_cause]}", ()
+    if is_overdue(spec, run, now):
+        cause = CancelCause.DEADLINE
+        return UpdateState.RUNNING, f"run {run.name}: {_CANCEL_REASONS[cause]}", (CancelRun(run.name, cause),)
+    if run.waiting_since and run.is_outdated:
+        cause = CancelCause.OUTDATED
+        return UpdateState.RUNNING, f"run {run.name}: {_CANCEL_REASONS[cause]}", (CancelRun(run.name, cause),)
+    running_message = f"run {run.name} is {run.state.value.lower()}"
+    if not run.waiting_since or now - run.waiting_since < WAIT_GRACE:
+        return UpdateState.RUNNING, running_message, ()
+    step = f"step {run.waiting_step}" if run.waiting_step else "its first step"
+    reason = f" ({run.waiting_reason})" if run.waiting_reason else ""
+    waits = f"{step} has waited for its pod since {run.waiting_since:%Y-%m-%d %H:%M} UTC{reason}"
+    is_late = now - run.waiting_since >= parse_duration(spec.backend.start_deadline)
+    is_fault_known = run.waiting_reason and QUEUED not in run.waiting_reason
+    if not is_late and not is_fault_known:
+        return UpdateState.RUNNING, f"{running_message}; {waits}", ()
+    late = f", longer than spec.backend.startDeadline ({spec.backend.start_deadline})" if is_late else ""
+    return (
+        UpdateState.STEP_NOT_STARTED,
+        f"run {run.name}: {waits}{late}; "
+        f"to see why, run: kubectl describe pods,workflows.argoproj.io -A -l pipeline/runid={run.id}",
+        (),
+    )
+
+
+def _may_be_cancelled(run: Run) -> bool:
+    return not run.state.is_final and run.state is not RunState.CANCELLING
 
 
 def next_attempt(runs: tuple[Run, ...]) -> int:
@@ -259,14 +346,8 @@ def _claim_actions(update: ObservedUpdate, now: datetime) -> tuple[Action, ...]:
     return () if is_claim_fresh else (ClaimUpdate(update.name, now + CLAIM_DURATION),)
 
 
-def _is_overdue(spec: ContinualModelSpec, run: Run, time: datetime) -> bool:
-    return time - run.created_at >= parse_duration(spec.backend.run_deadline)
-
-
 def failure_reason(run: Run) -> str:
     """Returns why a run that ended counts as failed."""
     if run.state is RunState.SUCCEEDED:
         return "the run ended without a result"
-    if run.state is RunState.CANCELLED:
-        return run.message or "the run took longer than spec.backend.runDeadline"
     return run.message or "the back end gave no reason"

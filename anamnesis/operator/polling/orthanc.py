@@ -13,8 +13,8 @@ def poll_orthanc(url: str, cursor: str, environment: Mapping[str, str]) -> PollR
     current_state = server.read_state()  # before the listing: the next poll finds data that arrives meanwhile
     if not _has_changed(server, OrthancState.parse(cursor), current_state):
         return PollResult(None, str(current_state))
-    files = server.list_stored_files()
-    return PollResult(SourceState(digest_json(files), len(files), server.count_patients()), str(current_state))
+    files, patient_count = server.list_stored_files()
+    return PollResult(SourceState(digest_json(files), len(files), patient_count), str(current_state))
 
 
 def _has_changed(server: OrthancDataSource, previous_state: OrthancState | None, current_state: OrthancState) -> bool:

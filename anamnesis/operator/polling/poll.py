@@ -46,4 +46,4 @@ def poll_source(url: str, manifest: str, cursor: str, environment: Mapping[str, 
     source_state = poll_result.source_state
     if source_state:
         source_state = replace(source_state, fingerprint=digest_json([source_state.fingerprint, manifest_tag]))
-    return PollResult(source_state, f"{manifest_tag} {poll_result.cursor}")
+    return replace(poll_result, source_state=source_state, cursor=f"{manifest_tag} {poll_result.cursor}")

@@ -14,10 +14,12 @@ class PollResult:
     Attributes:
         source_state: the state of the source; none where it has not changed since ``cursor``.
         cursor: where the next poll resumes; empty for a source without cursors.
+        note: what could not be checked about the listing, for a person; else empty.
     """
 
     source_state: SourceState | None
     cursor: str = ""
+    note: str = ""
 
 
 class SourcePoller(Protocol):

@@ -1,9 +1,9 @@
 """What reconciling needs from the API server: typed resources in and out. A missing resource is none, not an error."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Literal, Protocol, TypeVar
 
+from anamnesis.operator.api.admission import ApprovalPolicy
 from anamnesis.operator.api.api_model import Resource
 from anamnesis.operator.api.config_map import ConfigMap
 from anamnesis.operator.api.status import ResourceStatus
@@ -86,8 +86,8 @@ class Cluster(Protocol):
             Whether the resource is invalid; false where the types accept it, or it is gone.
         """
 
-    def set_finalizers(self, resource: Resource, finalizers: tuple[str, ...]) -> None:
-        """Replaces our own finalizers on a resource; other finalizers stay. Does nothing where the resource is gone."""
+    def remove_finalizers(self, resource: Resource) -> None:
+        """Removes our own finalizers, which earlier releases set; others stay. Does nothing where it is gone."""
 
     def delete(self, resource: Resource) -> None:
         """Deletes a resource; does nothing where it is gone."""
@@ -100,5 +100,5 @@ class Cluster(Protocol):
     def read_secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """Returns the decoded text of a Secret's keys; none where it is missing, or the right to read it."""
 
-    def approval_policy_in_force_since(self) -> datetime | None:
-        """Returns since when the admission policy verifies the author of approvals; none where it does not."""
+    def approval_policy(self) -> ApprovalPolicy:
+        """Returns what is known about the admission policy that verifies the authors of approvals."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from anamnesis.operator.api import ContinualModel, Site, UpdateApproval
 from anamnesis.operator.api.api_model import Resource
 from anamnesis.operator.api.condition_types import RECORDED
+from anamnesis.operator.api.status import SiteStatus
 from anamnesis.operator.api.update import ModelUpdate, model_part
 from anamnesis.operator.runtime.cache import Cache, ResourceChange
 from anamnesis.operator.runtime.reconcile_key import ReconcileKey
@@ -20,7 +21,8 @@ def keys_for(change: ResourceChange, cache: Cache) -> Iterator[ReconcileKey]:
         return
     namespace = _namespace(resource)
     if isinstance(resource, Site):
-        yield ReconcileKey("Site", namespace, resource.metadata.name)
+        if not _is_written_by_poll(change):
+            yield ReconcileKey("Site", namespace, resource.metadata.name)
         if _is_only_a_poll(change):
             return
     kinds = ["ContinualModel"]
@@ -30,13 +32,18 @@ def keys_for(change: ResourceChange, cache: Cache) -> Iterator[ReconcileKey]:
 
 
 def all_keys(cache: Cache) -> Iterator[ReconcileKey]:
-    """Yields the key of every model and every site, and those of the decisions of people that wait."""
+    """Yields the key of every model and site, of deleted models with updates, and of decisions that wait."""
+    deleted_models = set()
     for resource in cache.resources():
+        namespace = _namespace(resource)
         if isinstance(resource, ContinualModel | Site):
-            yield ReconcileKey(resource.kind, _namespace(resource), resource.metadata.name)
+            yield ReconcileKey(resource.kind, namespace, resource.metadata.name)
+        if isinstance(resource, ModelUpdate) and not cache.get(ContinualModel, namespace, resource.spec.model):
+            deleted_models.add(ReconcileKey("ContinualModel", namespace, resource.spec.model))
         if isinstance(resource, UpdateApproval) and _is_pending(resource):
             for name in _model_names(resource, cache):
-                yield ReconcileKey("UpdateApproval", _namespace(resource), name)
+                yield ReconcileKey("UpdateApproval", namespace, name)
+    yield from sorted(deleted_models)
 
 
 def _is_pending(approval: UpdateApproval) -> bool:
@@ -48,13 +55,30 @@ def _namespace(resource: Resource) -> str:
     return resource.metadata.namespace or ""
 
 
-def _is_only_a_poll(change: ResourceChange) -> bool:
-    """Whether only the time of the last poll changed: then the models need no reconciling."""
+def _is_written_by_poll(change: ResourceChange) -> bool:
+    """Whether the operator wrote the result of a poll: its worker has set the time of the next poll itself."""
     if not isinstance(change.before, Site) or not isinstance(change.after, Site):
         return False
-    before, after = (site.model_copy(update={"status": site.status.model_copy(update={"last_poll_time": None})})
-                     for site in (change.before, change.after))  # fmt: skip
-    return (before.spec, before.status) == (after.spec, after.status)
+    before, after = change.before, change.after
+    times = before.status.last_poll_time, after.status.last_poll_time
+    return _without_status(before) == _without_status(after) and None not in times and times[0] != times[1]
+
+
+def _is_only_a_poll(change: ResourceChange) -> bool:
+    """Whether only time and cursor of the last poll changed: then the models need no reconciling."""
+    if not isinstance(change.before, Site) or not isinstance(change.after, Site):
+        return False
+    return (change.before.spec, _without_poll(change.before)) == (change.after.spec, _without_poll(change.after))
+
+
+def _without_poll(site: Site) -> SiteStatus:
+    source = site.status.source.model_copy(update={"cursor": ""}) if site.status.source else None
+    return site.status.model_copy(update={"last_poll_time": None, "source": source})
+
+
+def _without_status(site: Site) -> Site:
+    metadata = site.metadata.model_copy(update={"resource_version": ""})
+    return site.model_copy(update={"metadata": metadata, "status": SiteStatus()})
 
 
 def _model_names(resource: Resource, cache: Cache) -> Iterator[str]:
@@ -65,20 +89,9 @@ def _model_names(resource: Resource, cache: Cache) -> Iterator[str]:
     if model_name:
         yield model_name
         return
-    names = {model.metadata.name for model in _models_in_namespace(resource, cache) if _affects_model(resource, model)}
-    if isinstance(resource, UpdateApproval):  # its model may not exist, which its status then reports
-        names.add(model_part(resource.spec.update or ""))
-    yield from sorted(names)
-
-
-def _models_in_namespace(resource: Resource, cache: Cache) -> Iterator[ContinualModel]:
-    for model in cache.resources():
-        if isinstance(model, ContinualModel) and _namespace(model) == _namespace(resource):
-            yield model
-
-
-def _affects_model(resource: Resource, model: ContinualModel) -> bool:
-    """Whether a model names a site, or an approval may name an update of the model, existing or deleted."""
-    if isinstance(resource, UpdateApproval):
-        return model.metadata.name.startswith(model_part(resource.spec.update or ""))
-    return any(reference.name == resource.metadata.name for reference in model.spec.sites)
+    if not isinstance(resource, UpdateApproval):
+        yield from cache.models_of_site(_namespace(resource), resource.metadata.name)
+        return
+    prefix = model_part(resource.spec.update or "")  # of a model that may not exist, which its status then reports
+    models = cache.resources_of_kind(ContinualModel, _namespace(resource))
+    yield from sorted({prefix, *(model.metadata.name for model in models if model.metadata.name.startswith(prefix))})

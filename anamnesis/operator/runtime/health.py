@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from anamnesis.records import InputError
+from anamnesis.records import InputError, UnreachableError
 
 HealthCheck = Callable[[], tuple[str, ...]]
 """Returns the problems as sentences; empty where there is none."""
@@ -20,6 +20,8 @@ def serve_health(
     port: int, check_health: HealthCheck, check_readiness: HealthCheck, render_metrics: Callable[[], bytes]
 ) -> Iterator[int]:
     """Serves on all addresses while the context lasts; yields the port. With port 0 the system chooses a free one.
+
+    ``render_metrics`` may raise ``UnreachableError``; the answer is then 503 with its message.
 
     Raises:
         InputError: the port is in use, or this process has no right to use it.
@@ -53,7 +55,7 @@ def _make_handler(
 
         def do_GET(self) -> None:
             if self.path == "/metrics":
-                self._answer(200, render_metrics())
+                self._answer_metrics()
             elif self.path in ("/healthz", "/readyz"):
                 problems = (check_health if self.path == "/healthz" else check_readiness)()
                 if problems and self.path == "/healthz":  # Kubernetes restarts the pod: only the log keeps the reason
@@ -61,6 +63,12 @@ def _make_handler(
                 self._answer(503 if problems else 200, ("\n".join(problems) or "ok").encode() + b"\n")
             else:
                 self._answer(404, b"not found; use /healthz, /readyz or /metrics\n")
+
+        def _answer_metrics(self) -> None:
+            try:
+                self._answer(200, render_metrics())
+            except UnreachableError as error:
+                self._answer(503, f"{error}\n".encode())
 
         def _answer(self, status: int, body: bytes) -> None:
             self.send_response(status)

@@ -11,7 +11,7 @@ from typing import IO, Any
 from anamnesis.records import AnamnesisError
 
 OWN_LOGGER = "anamnesis"
-QUIET_LOGGERS = ("kopf", "kubernetes", "urllib3", "aiohttp", "asyncio", "py")
+QUIET_LOGGERS = ("kubernetes", "urllib3", "asyncio", "py")
 """Loggers of libraries: only their errors are logged; ``py.warnings`` is the logger of Python's own warnings."""
 _EXTRA_FIELDS = ("key", "requeue_after_seconds")
 _MESSAGE_LIMIT = 300

@@ -3,15 +3,14 @@
 import logging
 from base64 import b64decode
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any, Literal, TypeVar
 
-from anamnesis.operator.api.admission import POLICY_NAME, policy_in_force_since
+from anamnesis.operator.api.admission import POLICY_NAME, ApprovalPolicy, policy_in_force_since
 from anamnesis.operator.api.api_model import API_VERSION, ApiModel, Resource
-from anamnesis.operator.api.condition_types import STALLED
+from anamnesis.operator.api.condition_types import RECONCILING, STALLED
 from anamnesis.operator.api.conditions import Condition, make_condition, merge_conditions
 from anamnesis.operator.api.config_map import ConfigMap
-from anamnesis.operator.api.reasons import INVALID_SPEC
+from anamnesis.operator.api.reasons import INVALID_SPEC, WAITS_FOR_A_PERSON
 from anamnesis.operator.api.status import ResourceStatus
 from anamnesis.operator.runtime.events import EVENTS_PATH, EventSubject, make_event_document, reportable_transitions
 from anamnesis.operator.runtime.kubernetes_api import JsonDocument, KubernetesApi, resource_path
@@ -139,15 +138,18 @@ class KubeCluster:
         status = dict(document.get("status", {}))
         current_conditions = [Condition.model_validate(condition) for condition in status.get("conditions", [])]
         invalid_condition = make_condition(condition_type, False, INVALID_SPEC, error_text)
+        reconciling_condition = make_condition(RECONCILING, False, WAITS_FOR_A_PERSON)
         stalled_condition = make_condition(STALLED, True, INVALID_SPEC, error_text)
+        replaced_types = (condition_type, RECONCILING, STALLED)
         desired_conditions = [
             invalid_condition,
+            reconciling_condition,
             stalled_condition,
-            *(condition for condition in current_conditions if condition.type not in (condition_type, STALLED)),
+            *(condition for condition in current_conditions if condition.type not in replaced_types),
         ]
-        merged_conditions = merge_conditions(
-            current_conditions, desired_conditions, document["metadata"]["generation"], self._clock()
-        )
+        generation = document["metadata"]["generation"]
+        merged_conditions = merge_conditions(current_conditions, desired_conditions, generation, self._clock())
+        status["observedGeneration"] = generation
         status["conditions"] = [_to_json(condition) for condition in merged_conditions]
         if status != document.get("status"):
             type_meta = {"apiVersion": API_VERSION, "kind": kind.__name__, "metadata": {"name": name}}
@@ -184,8 +186,8 @@ class KubeCluster:
         is_same_object = document is not None and resource.metadata.uid in ("", document["metadata"]["uid"])
         return document if is_same_object else None
 
-    def set_finalizers(self, resource: Resource, finalizers: tuple[str, ...]) -> None:
-        """Replaces our own finalizers; see ``Cluster``.
+    def remove_finalizers(self, resource: Resource) -> None:
+        """Removes our own finalizers; see ``Cluster``.
 
         Raises:
             ConflictError: another writer changed the resource meanwhile; the next try succeeds.
@@ -193,17 +195,12 @@ class KubeCluster:
         document = self._get_same_object(resource)
         if document is None:
             return
-        current_finalizers = document["metadata"].get("finalizers", [])
-        desired_finalizers = [
-            *(name for name in current_finalizers if not name.startswith(FINALIZER_PREFIX)),
-            *finalizers,
-        ]
-        if current_finalizers != desired_finalizers:
+        finalizers = document["metadata"].get("finalizers", [])
+        other_finalizers = [name for name in finalizers if not name.startswith(FINALIZER_PREFIX)]
+        if finalizers != other_finalizers:
             resource_version = document["metadata"]["resourceVersion"]
-            self._api.patch(
-                _path_of(resource),
-                {"metadata": {"finalizers": desired_finalizers, "resourceVersion": resource_version}},
-            )
+            changes = {"finalizers": other_finalizers, "resourceVersion": resource_version}
+            self._api.patch(_path_of(resource), {"metadata": changes})
 
     def delete(self, resource: Resource) -> None:
         """Deletes a resource; does nothing where it is gone."""
@@ -249,14 +246,14 @@ class KubeCluster:
                 ) from None
         return secret_data
 
-    def approval_policy_in_force_since(self) -> datetime | None:
-        """Returns since when the admission policy verifies the author of approvals; none where it does not."""
+    def approval_policy(self) -> ApprovalPolicy:
+        """See ``Cluster``."""
         try:
             policy = self._api.get(f"{ADMISSION_PATH}/validatingadmissionpolicies/{POLICY_NAME}")
             binding = self._api.get(f"{ADMISSION_PATH}/validatingadmissionpolicybindings/{POLICY_NAME}")
         except RefusedError:
-            return None
-        return policy_in_force_since(policy, binding)
+            return ApprovalPolicy(is_readable=False)
+        return ApprovalPolicy(policy_in_force_since(policy, binding))
 
 
 def _to_json(part: ApiModel, fields: set[str] | None = None) -> dict[str, Any]:

@@ -15,6 +15,9 @@ from anamnesis.operator.runtime.options import LeaseTimes
 from anamnesis.records import AnamnesisError, ConflictError
 from anamnesis.records.timestamps import Clock
 
+ADDRESS_ANNOTATION = "anamnesis.dev/metrics-address"
+"""Annotation of the Lease: address and port of the leader's metrics, where a standby gets them."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -28,6 +31,7 @@ class LeaderElection:
         identity: unique name of this process; no other process may ever have it.
         lease_times: duration, deadline and retry interval.
         clock: returns the time, UTC, for people who read the Lease.
+        metrics_address: address and port of this process's metrics, for the other replicas; empty where it has none.
         monotonic: returns seconds that never go back.
     """
 
@@ -40,6 +44,7 @@ class LeaderElection:
         identity: str,
         lease_times: LeaseTimes,
         clock: Clock,
+        metrics_address: str = "",
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api, self._identity, self._lease_times, self._clock, self._monotonic = (
@@ -53,10 +58,15 @@ class LeaderElection:
         self._lease_path, self._lease_name = f"{self._leases_path}/{name}", name
         self._observed_spec: tuple[JsonDocument, float] = ({}, 0.0)
         self._leading_until, self._lease_uid = 0.0, ""
+        self._metrics_address, self._leader_address = metrics_address, ""
 
     def lease_uid(self) -> str:
         """Returns the uid of the Lease; empty before this process acquired it."""
         return self._lease_uid
+
+    def leader_address(self) -> str:
+        """Returns address and port of the leader's metrics; empty where no leader wrote them to the Lease."""
+        return self._leader_address
 
     def is_leading(self) -> bool:
         """Whether this process leads now."""
@@ -109,6 +119,7 @@ class LeaderElection:
         start = self._monotonic()
         try:
             lease = self._api.get(self._lease_path)
+            self._leader_address = _read_address(lease)
             if not self._is_available(lease, start):
                 self._leading_until = 0.0
             else:
@@ -141,15 +152,20 @@ class LeaderElection:
             "renewTime": timestamp,
             "leaseTransitions": previous_spec.get("leaseTransitions", 0) + (bool(holder) and not is_same_holder),
         }
+        metadata: dict[str, Any] = {"name": self._lease_name} if lease is None else lease["metadata"]
+        annotations = {**metadata.get("annotations", {}), ADDRESS_ANNOTATION: self._metrics_address if holder else ""}
         type_meta = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
-        if lease is not None:
-            document: JsonDocument | None = self._api.replace(
-                self._lease_path, {**type_meta, "metadata": lease["metadata"], "spec": spec}
-            )
-        else:
-            document = self._api.create(
-                self._leases_path, {**type_meta, "metadata": {"name": self._lease_name}, "spec": spec}
-            )
+        new_lease = {**type_meta, "metadata": {**metadata, "annotations": annotations}, "spec": spec}
+        document = (
+            self._api.create(self._leases_path, new_lease)
+            if lease is None
+            else self._api.replace(self._lease_path, new_lease)
+        )
         self._lease_uid = (document or {}).get("metadata", {}).get("uid", "")
         if document is None:
             raise ConflictError(f"Lease {self._lease_name}: another replica created it first; this replica waits")
+
+
+def _read_address(lease: JsonDocument | None) -> str:
+    address: str = ((lease or {}).get("metadata", {}).get("annotations") or {}).get(ADDRESS_ANNOTATION, "")
+    return address

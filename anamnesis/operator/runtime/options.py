@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 LEASE_NAME = "anamnesis-operator"
-"""Name of the Lease that the leader holds."""
+"""Name of the Lease that the leader holds, unless the installation gives it another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,12 @@ class OperatorOptions:
     Attributes:
         identity: unique name of this process; no other process ever has it.
         lease_namespace: namespace of the Lease.
+        lease_name: name of the Lease.
+        address: IP address at which other replicas reach this process; empty where they cannot.
         namespaces: namespaces to watch; none for all.
-        port: port of health and metrics.
+        port: port of health, and of the metrics of this process.
+        leader_metrics_port: port at which this process answers with the leader's metrics, whether it leads or not;
+            none where it does not.
         worker_count: number of keys that are reconciled at once.
         lease_times: times of the leader election.
         resync_interval: time between two rounds in which all resources are reconciled, without any event.
@@ -38,12 +42,16 @@ class OperatorOptions:
         work_timeout: after this time, work on one key makes ``/healthz`` fail.
         grace_period: time for running work to end when the process is asked to stop.
         request_timeout: timeout of one request to the API server.
+        pods_namespace: namespace whose pods show why runs wait or fail; empty: the operator reads no pods.
     """
 
     identity: str
     lease_namespace: str
+    lease_name: str = LEASE_NAME
+    address: str = ""
     namespaces: tuple[str, ...] = ()
     port: int = 8080
+    leader_metrics_port: int | None = None
     worker_count: int = 4
     lease_times: LeaseTimes = field(default_factory=LeaseTimes)
     resync_interval: float = 600.0
@@ -52,3 +60,4 @@ class OperatorOptions:
     work_timeout: float = 600.0
     grace_period: float = 30.0
     request_timeout: float = 10.0
+    pods_namespace: str = ""

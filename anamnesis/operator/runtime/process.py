@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from typing import Literal, Protocol
 
-from kubernetes.client import Configuration
-
 from anamnesis.operator.api.api_model import Resource
+from anamnesis.operator.runtime.api_access import ApiAccess
 from anamnesis.operator.runtime.cache import Cache
 from anamnesis.operator.runtime.cluster import Cluster, ClusterDownError
 from anamnesis.operator.runtime.event_mapping import all_keys
@@ -18,9 +17,10 @@ from anamnesis.operator.runtime.health import serve_health
 from anamnesis.operator.runtime.kube_cluster import KubeCluster
 from anamnesis.operator.runtime.kubernetes_api import KubernetesApi, check_kinds_installed
 from anamnesis.operator.runtime.leader_election import LeaderElection
-from anamnesis.operator.runtime.options import LEASE_NAME, OperatorOptions
+from anamnesis.operator.runtime.leader_metrics import fetch_leader_metrics, metrics_address
+from anamnesis.operator.runtime.options import OperatorOptions
 from anamnesis.operator.runtime.reconcile_key import Reconcile
-from anamnesis.operator.runtime.watch import WatchThread
+from anamnesis.operator.runtime.watch import WatchThreads
 from anamnesis.operator.runtime.watchdog import Watchdog
 from anamnesis.operator.runtime.work_queue import WorkQueue
 from anamnesis.operator.runtime.worker_pool import WorkerPool
@@ -62,7 +62,7 @@ MakeObserver = Callable[[Callable[[], Iterable[Resource]]], Observer]
 
 def run_operator(
     options: OperatorOptions,
-    configuration: Configuration,
+    access: ApiAccess,
     make_reconcile: MakeReconcile,
     make_observer: MakeObserver,
     stop: threading.Event,
@@ -76,21 +76,22 @@ def run_operator(
     Raises:
         InputError: our custom resource definitions are not installed, or the port is in use.
     """
-    api = KubernetesApi(configuration, options.request_timeout)
+    api = KubernetesApi(access, options.request_timeout)
     cache, queue = Cache(), WorkQueue()
     observer = make_observer(cache.resources)
     # two requests, each with a timeout to connect and one to read, must fit into the deadline
-    lease_api = KubernetesApi(configuration, options.lease_times.deadline / 4)
+    lease_api = KubernetesApi(access, options.lease_times.deadline / 4)
     election = LeaderElection(
         lease_api,
         namespace=options.lease_namespace,
-        name=LEASE_NAME,
+        name=options.lease_name,
         identity=options.identity,
         lease_times=options.lease_times,
         clock=clock,
+        metrics_address=metrics_address(options.address, options.port),
     )
     cluster = KubeCluster(
-        KubernetesApi(configuration, options.request_timeout, election.ensure_leader),
+        KubernetesApi(access, options.request_timeout, election.ensure_leader),
         options.identity,
         clock,
         election.lease_uid,
@@ -112,11 +113,18 @@ def run_operator(
         observer.set_unreadable_counts(cache.unreadable_counts())
         return observer.collect()
 
+    def render_leader_metrics() -> bytes:
+        return render_metrics() if election.is_leading() else fetch_leader_metrics(election.leader_address())
+
     with ExitStack() as exit_stack:
-        exit_stack.enter_context(_serve_health(options, watchdog, workers, render_metrics))
+        ports = {options.port: render_metrics}
+        if options.leader_metrics_port is not None:
+            ports[options.leader_metrics_port] = render_leader_metrics
+        for port, render in ports.items():
+            exit_stack.enter_context(_serve_health(port, options, watchdog, workers, render))
         if not _wait_until_listed(api, watchdog, stop):
             return 0
-        watch = WatchThread(configuration, options.namespaces, watchdog.handle_event)
+        watch = WatchThreads(api, options.namespaces, watchdog.handle_event)
         watch.start()
         exit_stack.callback(watch.stop)
         stop_loops = threading.Event()
@@ -124,7 +132,7 @@ def run_operator(
         _start_loop("watchdog", watchdog.check_watches, options.watch_check_interval, stop_loops)
         _start_loop(
             "resync",
-            lambda: _enqueue_all(cache, queue, options.resync_interval / 10),
+            lambda: _enqueue_all(cache, queue, options.resync_interval * 0.9),
             options.resync_interval,
             stop_loops,
         )
@@ -135,7 +143,7 @@ def _wait_until_listed(api: KubernetesApi, watchdog: Watchdog, stop: threading.E
     """Lists all resources once; returns false where ``stop`` was set before.
 
     Waits until the API server is reachable, grants our rights and serves definitions that were just installed: each
-    may come after the start of this process, and kopf would treat each as an error.
+    may come after the start of this process.
 
     Raises:
         InputError: the API server is reachable and does not serve our kinds.
@@ -183,7 +191,11 @@ def _make_worker_wait(workers: WorkerPool, grace_period: float) -> Callable[[flo
 
 
 def _serve_health(
-    options: OperatorOptions, watchdog: Watchdog, workers: WorkerPool, render_metrics: Callable[[], bytes]
+    port: int,
+    options: OperatorOptions,
+    watchdog: Watchdog,
+    workers: WorkerPool,
+    render_metrics: Callable[[], bytes],
 ) -> AbstractContextManager[int]:
     def check_health() -> tuple[str, ...]:
         silence = f"it has missed changes for more than {options.watch_silence_limit:g} seconds"
@@ -199,12 +211,14 @@ def _serve_health(
             return ()
         return ("the operator has not listed the resources yet: its log has the reason",)
 
-    return serve_health(options.port, check_health, check_readiness, render_metrics)
+    return serve_health(port, check_health, check_readiness, render_metrics)
 
 
 def _enqueue_all(cache: Cache, queue: WorkQueue, max_delay: float) -> None:
+    """Adds all keys over some time; a Site only where its next poll has no time, so that it keeps its interval."""
     for key in all_keys(cache):
-        queue.add(key, random.uniform(0, max_delay))
+        add = queue.add_if_missing if key.kind == "Site" else queue.add
+        add(key, random.uniform(0, max_delay))
 
 
 def _start_loop(name: str, action: Callable[[], None], interval: float, stop: threading.Event) -> None:

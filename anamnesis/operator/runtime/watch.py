@@ -1,127 +1,88 @@
-"""Watches, by kopf: it lists, watches and reconnects, and passes each event to one function.
+"""Watches: for each kind and namespace a thread that lists, watches, and passes each object on."""
 
-kopf writes nothing to any object: no finalizer, no annotation, no event, no peering.
-"""
-
-import asyncio
 import logging
+import random
 import threading
 from collections.abc import Callable
-from typing import Any
 
-import kopf
-from kubernetes.client import Configuration
-
-from anamnesis.operator.api.api_model import API_VERSION
 from anamnesis.operator.api.load_files import KINDS
-from anamnesis.operator.runtime.kubernetes_api import JsonDocument
+from anamnesis.operator.runtime.kubernetes_api import (
+    JsonDocument,
+    KubernetesApi,
+    ResourceVersionGoneError,
+    resource_path,
+)
+from anamnesis.records import AnamnesisError
 
 HandleEvent = Callable[[str, bool, JsonDocument], None]
 """Called with each event: the kind, whether the object exists, the object."""
 
 RESTART_SECONDS = 2.0
-"""Seconds until kopf is started again after it failed."""
+"""About how long after a failure a watch starts again."""
+_PAUSE_SECONDS = 0.1
+"""Pause after a watch that the server ended: one that ends each watch at once must not keep this process busy."""
 
 logger = logging.getLogger(__name__)
 
 
-class WatchThread:
-    """A thread with its own event loop, in which kopf runs.
+class WatchThreads:
+    """Threads that watch all kinds.
 
     Args:
-        configuration: address of the API server and credentials.
+        api: the API server.
         namespaces: namespaces to watch; none for all.
         handle_event: called with each event; it must be fast and must not raise.
     """
 
-    def __init__(self, configuration: Configuration, namespaces: tuple[str, ...], handle_event: HandleEvent) -> None:
-        self._configuration, self._namespaces, self._handle_event = configuration, namespaces, handle_event
+    def __init__(self, api: KubernetesApi, namespaces: tuple[str, ...], handle_event: HandleEvent) -> None:
+        self._api, self._namespaces, self._handle_event = api, namespaces, handle_event
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
     def start(self) -> None:
         """Starts watching."""
-        self._thread.start()
+        for kind in KINDS:
+            for namespace in self._namespaces or ("",):
+                name = f"watch-{kind}-{namespace}"
+                threading.Thread(target=self._run, args=(kind, namespace), name=name, daemon=True).start()
 
-    def stop(self, timeout: float = 5) -> None:
-        """Stops watching; waits at most ``timeout`` seconds for the thread to end."""
+    def stop(self) -> None:
+        """Passes no event on from now on. The threads end with the process: they may be in a long read."""
         self._stop.set()
-        self._thread.join(timeout)
 
-    def _run(self) -> None:
+    def _run(self, kind: str, namespace: str) -> None:
+        version = ""
         while not self._stop.is_set():
+            pause = RESTART_SECONDS * random.uniform(0.5, 1.5)
             try:
-                asyncio.run(self._run_kopf())
-            except asyncio.CancelledError:
-                pass
-            except Exception:  # kopf stops at temporary errors, as of an API server that starts
-                logger.exception("the watches failed; they start again in %g seconds", RESTART_SECONDS)
-            self._stop.wait(RESTART_SECONDS)
+                version = version or self._list(kind, namespace)
+                version = self._watch(kind, namespace, version)
+                pause = _PAUSE_SECONDS  # the server ends each watch after some minutes
+            except ResourceVersionGoneError:
+                version, pause = "", _PAUSE_SECONDS
+            except AnamnesisError as error:
+                logger.warning("the watch of %s starts again: %s", kind, error)
+            except Exception:  # a defect must not end the thread
+                logger.exception("unexpected error in the watch of %s: report it as a defect", kind)
+                version = ""
+            self._stop.wait(pause)
 
-    async def _run_kopf(self) -> None:
-        """Watches until stopped. The flag belongs to this loop: kopf would wait for a ``threading.Event`` forever."""
-        stop_flag = asyncio.Event()
-        stop_task = asyncio.create_task(self._set_flag_on_stop(stop_flag))
-        try:
-            await kopf.operator(
-                registry=_make_registry(self._configuration, self._handle_event),
-                settings=_make_settings(),
-                standalone=True,
-                clusterwide=not self._namespaces,
-                namespaces=self._namespaces,
-                stop_flag=stop_flag,
-            )
-        finally:
-            stop_task.cancel()
+    def _list(self, kind: str, namespace: str) -> str:
+        """Passes every object on; returns the version of the listing, from which a watch continues."""
+        version = ""
+        for page in self._api.list_pages(resource_path(kind, namespace)):
+            for document in page.get("items") or ():
+                self._pass_on(kind, True, document)
+            version = page["metadata"]["resourceVersion"]
+        return version
 
-    async def _set_flag_on_stop(self, stop_flag: asyncio.Event) -> None:
-        while not self._stop.is_set():
-            await asyncio.sleep(0.1)
-        stop_flag.set()
+    def _watch(self, kind: str, namespace: str, version: str) -> str:
+        """Passes changes on until the server ends the watch; returns the last version that was seen."""
+        for event_type, document in self._api.watch(resource_path(kind, namespace), version):
+            version = document["metadata"]["resourceVersion"]
+            if event_type != "BOOKMARK":
+                self._pass_on(kind, event_type != "DELETED", document)
+        return version
 
-
-def _make_registry(configuration: Configuration, handle_event: HandleEvent) -> kopf.OperatorRegistry:
-    registry = kopf.OperatorRegistry()
-    kopf.on.login(registry=registry, id="login")(_make_login(configuration))
-    group, _, version = API_VERSION.partition("/")
-    for kind in KINDS:
-        kopf.on.event(group, version, f"{kind.lower()}s", registry=registry, id=kind)(
-            _make_event_handler(kind, handle_event)
-        )
-    return registry
-
-
-def _make_event_handler(kind: str, handle_event: HandleEvent) -> Callable[..., Any]:
-    async def handle(event: kopf.RawEvent, **_: Any) -> None:
-        handle_event(kind, event["type"] != "DELETED", event["object"])
-
-    return handle
-
-
-def _make_login(configuration: Configuration) -> Callable[..., Any]:
-    async def login(**_: Any) -> kopf.ConnectionInfo:
-        scheme, _separator, token = (configuration.get_api_key_with_prefix("authorization") or "").partition(" ")
-        return kopf.ConnectionInfo(
-            server=configuration.host,
-            ca_path=configuration.ssl_ca_cert,
-            insecure=not configuration.verify_ssl,
-            scheme=scheme or None,
-            token=token or None,
-            certificate_path=configuration.cert_file,
-            private_key_path=configuration.key_file,
-        )
-
-    return login
-
-
-def _make_settings() -> kopf.OperatorSettings:
-    settings = kopf.OperatorSettings()
-    settings.scanning.disabled = True  # scanning needs the right to list all definitions and namespaces
-    settings.posting.enabled = False
-    settings.process.ultimate_exiting_timeout = None  # a timeout would kill the whole process
-    settings.networking.request_timeout = 30
-    settings.networking.error_backoffs = (0.5, 1, 1, 2, 2, 5)
-    settings.watching.server_timeout = 300
-    settings.watching.client_timeout = 330
-    settings.watching.connect_timeout = 10
-    return settings
+    def _pass_on(self, kind: str, exists: bool, document: JsonDocument) -> None:
+        if not self._stop.is_set():
+            self._handle_event(kind, exists, document)

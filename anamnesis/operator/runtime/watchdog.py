@@ -2,12 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from anamnesis.operator.api.load_files import KINDS
 from anamnesis.operator.runtime.cache import Cache
 from anamnesis.operator.runtime.event_mapping import keys_for
-from anamnesis.operator.runtime.kubernetes_api import JsonDocument, KubernetesApi, resource_path
+from anamnesis.operator.runtime.kubernetes_api import JSON, METADATA_ONLY, JsonDocument, KubernetesApi, resource_path
 from anamnesis.operator.runtime.work_queue import WorkQueue
 
 WatchScope = tuple[str, str]
@@ -57,6 +57,8 @@ class Watchdog:
         with self._lock:
             for namespace in (document["metadata"]["namespace"], ""):
                 self._last_event_times[kind, namespace] = event_time
+        if exists and self._cache.is_current(kind, document):
+            return  # the first listing of a watch, or an object that a comparison found before the watch did
         change = self._cache.put(kind, document, event_time) if exists else self._cache.remove(kind, document)
         for key in keys_for(change, self._cache):
             self._queue.add(key, is_urgent=kind == "UpdateApproval")
@@ -92,8 +94,7 @@ class Watchdog:
 
     def _compare_with_server(self, scope: WatchScope) -> None:
         list_time = self._clock()
-        listing = self._api.get(resource_path(*scope)) or {}
-        changes = self._cache.replace(*scope, listing.get("items", ()), list_time)
+        changes = self._cache.replace(*scope, self._list(scope), list_time)
         with self._lock:
             if self._last_event_times.get(scope, float("-inf")) >= self._missed_since.get(scope, float("inf")):
                 del self._missed_since[scope]
@@ -102,3 +103,17 @@ class Watchdog:
         for change in changes:
             for key in keys_for(change, self._cache):
                 self._queue.add(key)
+
+    def _list(self, scope: WatchScope) -> Iterator[JsonDocument]:
+        """Yields the objects of a scope; once they were listed, complete ones only where the cache has another."""
+        kind, namespace = scope
+        accept = METADATA_ONLY if self._is_synced else JSON
+        for page in self._api.list_pages(resource_path(kind, namespace), accept):
+            for document in page.get("items") or ():
+                if self._is_synced and not self._cache.is_current(kind, document):
+                    metadata = document["metadata"]
+                    current_document = self._api.get(resource_path(kind, metadata["namespace"], metadata["name"]))
+                    if current_document is not None:
+                        yield current_document
+                else:
+                    yield document

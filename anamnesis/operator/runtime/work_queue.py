@@ -6,10 +6,12 @@ The decisions of people go before all other keys, and then the models that they 
 import random
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from anamnesis.operator.runtime.reconcile_key import ReconcileKey
+from anamnesis.operator.runtime.schedule import Rank, Schedule, WaitingKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,9 @@ class Backoff:
 class WorkQueue:
     """Keys with their due times. Every call is safe from any thread.
 
+    Of the due keys, the decisions of people go first, then urgent keys, then keys that were added without a delay
+    (something changed), then the others (polls and retries); of equal ones, the key that is due longest.
+
     Args:
         backoff: delays of failed keys.
         clock: returns seconds that never go back.
@@ -46,10 +51,10 @@ class WorkQueue:
         random_fraction: Callable[[], float] = random.random,
     ) -> None:
         self._backoff, self._clock, self._random_fraction = backoff or Backoff(), clock, random_fraction
-        self._condition = threading.Condition()
-        self._due_times: dict[ReconcileKey, float] = {}
+        self._condition = threading.Condition()  # reentrant
+        self._waiting_keys: dict[ReconcileKey, WaitingKey] = {}
+        self._schedules: defaultdict[str, Schedule] = defaultdict(Schedule)
         self._keys_in_progress: set[ReconcileKey] = set()
-        self._urgent_keys: set[ReconcileKey] = set()
         self._failures: dict[ReconcileKey, int] = {}
         self._is_shut_down = False
 
@@ -57,7 +62,8 @@ class WorkQueue:
     def depth(self) -> int:
         """Number of keys that are due."""
         with self._condition:
-            return sum(due_time <= self._clock() for due_time in self._due_times.values())
+            current_time = self._clock()
+            return sum(waiting_key.due_time <= current_time for waiting_key in self._waiting_keys.values())
 
     def add(self, key: ReconcileKey, delay: float = 0, is_urgent: bool = False) -> None:
         """Adds a key, due in ``delay`` seconds; a key that waits already keeps the earlier due time.
@@ -68,60 +74,64 @@ class WorkQueue:
             is_urgent: the key goes before others when it is due, because of the decision of a person.
         """
         with self._condition:
-            due_time = self._clock() + delay
-            if is_urgent:
-                self._urgent_keys.add(key)
-            if due_time < self._due_times.get(key, float("inf")):
-                self._due_times[key] = due_time
-                self._condition.notify_all()  # not every worker takes every key
+            previous, due_time = self._waiting_keys.get(key), self._clock() + delay
+            rank = Rank.DECISION if key.is_decision else Rank.URGENT if is_urgent else Rank.of_delay(delay)
+            waiting_key = WaitingKey(rank, due_time)
+            if previous:
+                waiting_key = WaitingKey(min(previous.rank, rank), min(previous.due_time, due_time))
+            if waiting_key != previous:
+                self._waiting_keys[key] = waiting_key
+                self._schedule(key)
 
-    def get(self, timeout: float | None = None, decisions_only: bool = False) -> ReconcileKey | None:
+    def add_if_missing(self, key: ReconcileKey, delay: float) -> None:
+        """Adds a key unless it waits already or a worker has it, who then adds it again."""
+        with self._condition:
+            if key not in self._waiting_keys and key not in self._keys_in_progress:
+                self.add(key, delay)
+
+    def get(self, timeout: float | None = None, kind: str = "") -> ReconcileKey | None:
         """Returns the first due key that no worker has; the worker must call ``done`` afterwards.
 
         Args:
             timeout: how many seconds to wait; returns none after that, and after ``shut_down``.
-            decisions_only: take only keys of the decisions of people.
+            kind: take only keys of this kind; empty for all.
         """
         timeout_at = None if timeout is None else self._clock() + timeout
         with self._condition:
             while not self._is_shut_down:
                 current_time = self._clock()
-                next_key = self._next_key(current_time, decisions_only)
-                if next_key is not None and self._due_times[next_key] <= current_time:
-                    del self._due_times[next_key]
-                    self._urgent_keys.discard(next_key)
-                    self._keys_in_progress.add(next_key)
-                    return next_key
+                schedules = [self._schedules[kind]] if kind else list(self._schedules.values())
+                due_keys = [schedule.first_due(current_time, self._is_waiting) for schedule in schedules]
+                if first := min(filter(None, due_keys), default=None):
+                    return self._take(first[-1])
                 if timeout_at is not None and timeout_at <= current_time:
                     return None
-                wake_times = [
-                    wake_time
-                    for wake_time in (self._due_times[next_key] if next_key else None, timeout_at)
-                    if wake_time is not None
-                ]
-                self._condition.wait(min(wake_times) - current_time if wake_times else None)
+                wake_times = [*(schedule.next_due_time() for schedule in schedules), timeout_at]
+                wake_time = min((due_time for due_time in wake_times if due_time is not None), default=None)
+                self._condition.wait(None if wake_time is None else max(0.0, wake_time - current_time))
             return None
 
-    def _next_key(self, current_time: float, decisions_only: bool) -> ReconcileKey | None:
-        """The first idle key: due decisions first, then other urgent keys, then by due time."""
-        idle_keys = (
-            key
-            for key in self._due_times
-            if key not in self._keys_in_progress and (key.is_decision or not decisions_only)
-        )
+    def _take(self, key: ReconcileKey) -> ReconcileKey:
+        del self._waiting_keys[key]
+        self._keys_in_progress.add(key)
+        return key
 
-        def order(key: ReconcileKey) -> tuple[bool, bool, float]:
-            due_time = self._due_times[key]
-            is_due = due_time <= current_time
-            return not (key.is_decision and is_due), not (key in self._urgent_keys and is_due), due_time
+    def _schedule(self, key: ReconcileKey) -> None:
+        """Lets the workers find a waiting key; a key in progress is found after ``done``."""
+        if key not in self._keys_in_progress:
+            self._schedules[key.kind].push(key, self._waiting_keys[key])
+            self._condition.notify_all()  # not every worker takes every key
 
-        return min(idle_keys, key=order, default=None)
+    def _is_waiting(self, key: ReconcileKey, waiting_key: WaitingKey) -> bool:
+        """Whether an entry of a schedule is current: the key was not taken, nor added again, since."""
+        return key not in self._keys_in_progress and self._waiting_keys.get(key) == waiting_key
 
     def done(self, key: ReconcileKey) -> None:
         """Marks the work on a key as done; a key that was added meanwhile can be taken again."""
         with self._condition:
             self._keys_in_progress.discard(key)
-            self._condition.notify_all()
+            if key in self._waiting_keys:
+                self._schedule(key)
 
     def reset_backoff(self, key: ReconcileKey) -> None:
         """Forgets the failures of a key."""

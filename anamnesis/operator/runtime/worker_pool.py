@@ -14,6 +14,9 @@ ReconcileResult = Literal["success", "error"]
 ReportResult = Callable[[str, ReconcileResult, float], None]
 """Called after each key with its kind, the result and the duration in seconds."""
 
+LEADERSHIP_RETRY = 1.0
+"""Seconds until a key is taken again that was taken while this process did not lead."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -23,7 +26,8 @@ class WorkerPool:
     Args:
         queue: the keys to reconcile.
         reconcile: reconciles one key.
-        is_leading: whether this process leads; keys taken while it does not lead are dropped.
+        is_leading: whether this process leads; keys taken while it does not are tried again, because a Lease that was
+            renewed late is still ours.
         report_result: called after each key.
         clock: returns seconds that never go back.
     """
@@ -47,13 +51,17 @@ class WorkerPool:
         self._start_times: dict[ReconcileKey, float] = {}
 
     def start(self, count: int) -> None:
-        """Starts ``count`` daemon threads, and one more for the decisions of people: they wait for no other work."""
-        for number in range(count):
-            self._start_worker(f"worker-{number}", decisions_only=False)
-        self._start_worker("worker-decisions", decisions_only=True)
+        """Starts ``count`` daemon threads for all keys, and one more for each kind.
 
-    def _start_worker(self, name: str, decisions_only: bool) -> None:
-        thread = threading.Thread(target=self._run_worker, args=(decisions_only,), name=name, daemon=True)
+        So no kind waits for another: the decisions of people for no model, models for no poll, and polls for no model.
+        """
+        for number in range(count):
+            self._start_worker(f"worker-{number}")
+        for kind in ("UpdateApproval", "ContinualModel", "Site"):
+            self._start_worker(f"worker-{kind}", kind)
+
+    def _start_worker(self, name: str, kind: str = "") -> None:
+        thread = threading.Thread(target=self._run_worker, args=(kind,), name=name, daemon=True)
         thread.start()
         self._threads.append(thread)
 
@@ -71,11 +79,13 @@ class WorkerPool:
             thread.join(max(0.0, deadline - self._clock()))
         return not any(thread.is_alive() for thread in self._threads)
 
-    def _run_worker(self, decisions_only: bool) -> None:
-        while (key := self._queue.get(decisions_only=decisions_only)) is not None:
+    def _run_worker(self, kind: str) -> None:
+        while (key := self._queue.get(kind=kind)) is not None:
             try:
                 if self._is_leading():
                     self._reconcile_key(key)
+                else:
+                    self._queue.add(key, LEADERSHIP_RETRY)
             finally:
                 self._queue.done(key)
 

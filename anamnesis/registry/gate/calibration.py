@@ -5,10 +5,11 @@ from dataclasses import replace
 from decimal import Decimal
 
 from anamnesis.records import Criterion, CriterionResult, Evaluation, Metric, TaskType
+from anamnesis.records.metric_names import CALIBRATION_ERROR, CALIBRATION_SLOPE
+from anamnesis.registry.gate.floors import not_applicable
 from anamnesis.registry.gate.reasons import format_patients
 from anamnesis.registry.gate.required_test_set import RequiredTestSet
 
-ERROR_METRIC, SLOPE_METRIC = "CalibrationError", "CalibrationSlope"
 LOWEST_SLOPE, HIGHEST_SLOPE = Decimal("0.8"), Decimal("1.25")
 MINIMUM_CALIBRATION_PATIENTS = 100
 """Fewer test patients cannot show a calibration error of 0.05: it is said, and not judged."""
@@ -26,15 +27,16 @@ def calibration_criteria(limit: Decimal, test: RequiredTestSet, evaluation: Eval
     harm where nearly all answers are right, or where a temperature comes from few patients.
     """
     if test.task.type is not TaskType.CLASSIFICATION:
+        yield not_applicable("calibration", test, "no probabilities of classes", CALIBRATION_ERROR)
         return
-    error, slope = evaluation.metrics.get(ERROR_METRIC), evaluation.metrics.get(SLOPE_METRIC)
+    error, slope = evaluation.metrics.get(CALIBRATION_ERROR), evaluation.metrics.get(CALIBRATION_SLOPE)
     if error is not None:
-        yield _criterion(test, _counted(error, evaluation), ERROR_METRIC, limit, _judge_error(error, limit))
+        yield _criterion(test, _counted(error, evaluation), CALIBRATION_ERROR, limit, _judge_error(error, limit))
     if slope is not None:
         slope_limit = HIGHEST_SLOPE if slope.value > 1 else LOWEST_SLOPE
         is_within = LOWEST_SLOPE <= slope.value <= HIGHEST_SLOPE
         result = CriterionResult.PASSED if is_within else CriterionResult.NOT_APPLICABLE
-        yield _criterion(test, _counted(slope, evaluation), SLOPE_METRIC, slope_limit, result)
+        yield _criterion(test, _counted(slope, evaluation), CALIBRATION_SLOPE, slope_limit, result)
 
 
 def _counted(score: Metric, evaluation: Evaluation) -> Metric:
@@ -74,7 +76,7 @@ def _describe(test: RequiredTestSet, score: Metric, metric: str, limit: Decimal)
         if score.low is None or score.high is None
         else f", with an interval from {score.low:.3f} to {score.high:.3f}"
     )
-    if metric == ERROR_METRIC:
+    if metric == CALIBRATION_ERROR:
         meaning = "the probabilities that it gives are not the shares of right answers"
     elif score.value < LOWEST_SLOPE:
         meaning = "its probabilities are nearer to 0 and 1 than its answers allow"

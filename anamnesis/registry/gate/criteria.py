@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from anamnesis.records import Criterion, CriterionResult, Evaluation, InputError, Version
+from anamnesis.records import Criterion, CriterionResult, Evaluation, InputError, Task, Version
 from anamnesis.registry.gate.calibration import calibration_criteria
-from anamnesis.registry.gate.drops import drop_criteria, missing_drops
-from anamnesis.registry.gate.floors import floor_criteria, recall_criteria
+from anamnesis.registry.gate.drops import drop_criteria, missing_drops, undeclared_margin
+from anamnesis.registry.gate.floors import floor_criteria, recall_criteria, score_limit
 from anamnesis.registry.gate.policy import GatePolicy, TaskLimits
 from anamnesis.registry.gate.required_test_set import (
     FORGETTING,
@@ -58,17 +58,19 @@ def judge_test_set(
         InputError: an evaluation lacks the primary metric.
     """
     is_new_site = test.is_new_site or candidate.base is None
-    limits = _applicable_limits(policy, test.task.name, is_new_site)
+    limits = _applicable_limits(policy, test.task, is_new_site)
     own_evaluations = [item for item in evaluations if item.version == candidate.digest]
     scores = [item for item in evaluations_of(own_evaluations, test, FORGETTING) if item.metrics]
     criteria: list[Criterion] = []
     missing: list[str] = []
     if scores:
         criteria += _judge_scores(limits, test, candidate.base or "", scores)
+        if not is_new_site and policy.margin is not None and limits.margin is None:
+            criteria.append(undeclared_margin(test))
     else:
         missing.append(evaluation_label(test, FORGETTING))
-        if limits.floor is not None:
-            criteria.append(_missing_floor(test, limits))
+        if score_limit(limits, test)[1] is not None:
+            criteria.append(_missing_score(test, limits))
     if limits.saliency_floor is not None:
         criteria += saliency_criteria(
             limits.saliency_floor,
@@ -82,7 +84,7 @@ def judge_test_set(
     return TestSetCriteria(_worst(criteria), tuple(missing), is_judged=limits != TaskLimits())
 
 
-def _applicable_limits(policy: GatePolicy, task: str, is_new_site: bool) -> TaskLimits:
+def _applicable_limits(policy: GatePolicy, task: Task, is_new_site: bool) -> TaskLimits:
     """Returns the limits; without the drops where no version has learned the site before."""
     limits = policy.limits_for(task)
     if is_new_site:
@@ -108,13 +110,14 @@ def _judge_scores(
     yield from missing_drops(limits, test, {metric for item in scores for metric in item.metrics}, measured, base)
 
 
-def _missing_floor(test: RequiredTestSet, limits: TaskLimits) -> Criterion:
+def _missing_score(test: RequiredTestSet, limits: TaskLimits) -> Criterion:
+    name, limit = score_limit(limits, test)
     return Criterion(
-        name="floor",
+        name=name,
         site=test.site,
         task=test.task.name,
         value=None,
-        limit=limits.floor,
+        limit=limit,
         result=CriterionResult.MISSING,
         metric=test.task.primary_metric,
     )

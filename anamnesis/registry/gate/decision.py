@@ -196,5 +196,6 @@ def _describe_replaced_scores(
             for item in evaluations_of(evaluations, earlier_test, FORGETTING)
             if metric in item.metrics
         ]
-        if scores:
-            yield f" (on the replaced test set of {test.site} it scores {metric} {min(scores)}, not required)"
+        worst = test.task.metric.worst(scores)
+        if worst is not None:
+            yield f" (on the replaced test set of {test.site} it scores {metric} {worst}, not required)"

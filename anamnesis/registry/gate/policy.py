@@ -1,11 +1,11 @@
 """The limits of the gate: those of all tasks, and those of single tasks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from enum import StrEnum
 
-from anamnesis.records import MINIMUM_TEST_PATIENTS, Enforcement, InputError
+from anamnesis.records import MINIMUM_TEST_PATIENTS, Enforcement, InputError, Task
 
 
 class ApprovalMode(StrEnum):
@@ -27,13 +27,14 @@ class TaskLimits:
     """Limits of one task; the policy's limit applies where a limit is none.
 
     Attributes:
-        floor: lowest passing value of the primary metric.
-        margin: largest passing drop of the primary metric and of AUROC, on earlier tasks.
+        floor: lowest passing value of the primary metric, where higher is better.
+        margin: largest passing loss of the primary metric and of AUROC, on earlier tasks, in the metric's unit.
         saliency_floor: lowest passing IoU of the saliency maps, on earlier tasks; a decimal, or measured.
         recall_floor: lowest passing recall of each class at the stored threshold.
         recall_margin: largest passing drop of the recall of each class, on earlier tasks.
         site_inferred: lowest passing share of test images that are answered with their own site's classes.
         calibration_error: largest passing expected calibration error.
+        ceiling: highest passing value of the primary metric, where lower is better, in the metric's unit.
     """
 
     floor: Decimal | None = None
@@ -43,6 +44,7 @@ class TaskLimits:
     recall_margin: Decimal | None = None
     site_inferred: Decimal | None = None
     calibration_error: Decimal | None = None
+    ceiling: Decimal | None = None
 
     def __post_init__(self) -> None:
         for name in LIMIT_NAMES:
@@ -63,8 +65,9 @@ class GatePolicy(TaskLimits):
     """The conditions under which a candidate becomes champion.
 
     Attributes:
-        floor: lowest passing value of the primary metric; none sets no limit.
-        margin: largest passing drop of the primary metric and of AUROC, on earlier tasks; none sets no limit.
+        floor: lowest passing value of a primary metric, where higher is better; none sets no limit.
+        margin: largest passing loss of a primary metric without a unit and of AUROC, on earlier tasks; none sets no
+            limit.
         saliency_floor: lowest passing IoU of the saliency maps on earlier tasks, a decimal, or ``SameClass``: the
             overlap with the map of another image of the same class; none sets no limit.
         recall_floor: lowest passing recall of each class at the stored threshold; none: a person must approve.
@@ -73,6 +76,8 @@ class GatePolicy(TaskLimits):
             the site; none sets no limit.
         calibration_error: largest passing expected calibration error of a test set with enough patients; none sets no
             limit.
+        ceiling: highest passing value of a primary metric, where lower is better; none: a person must approve where
+            there is a floor.
         tasks: limits of single tasks, by the task's name; they replace the limits above.
         approval: whether a person must approve the candidate.
         enforcement: whether the verdict is binding.
@@ -86,11 +91,13 @@ class GatePolicy(TaskLimits):
     minimum_test_patients: int = MINIMUM_TEST_PATIENTS
     site_required: bool = False
 
-    def limits_for(self, task: str) -> TaskLimits:
-        """Returns the limits of a task."""
-        task_limits = self.tasks.get(task)
-        chosen = {}
-        for name in LIMIT_NAMES:
-            limit = getattr(task_limits, name, None)
-            chosen[name] = getattr(self, name) if limit is None else limit
-        return TaskLimits(**chosen)
+    def limits_for(self, task: Task) -> TaskLimits:
+        """Returns the limits of a task. A margin in the unit of a metric is that of the task alone."""
+        task_limits = self.tasks.get(task.name, TaskLimits())
+        limits = TaskLimits(
+            **{
+                name: getattr(self, name) if getattr(task_limits, name) is None else getattr(task_limits, name)
+                for name in LIMIT_NAMES
+            }
+        )
+        return replace(limits, margin=task_limits.margin) if task.metric.unit else limits

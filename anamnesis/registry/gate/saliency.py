@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from anamnesis.records import Criterion, CriterionResult, Evaluation, TaskType
-from anamnesis.registry.gate.floors import judge_score
+from anamnesis.records.metric_names import DELETION_ADVANTAGE, IOU, IOU_SAME_CLASS_95
+from anamnesis.registry.gate.floors import judge_score, not_applicable
 from anamnesis.registry.gate.policy import SaliencyLimit
 from anamnesis.registry.gate.required_test_set import RequiredTestSet
 
-SALIENCY_METRIC, SAME_CLASS_METRIC, FAITHFULNESS_METRIC = "IoU", "IoUSameClass95", "DeletionAdvantage"
+SALIENCY_METRIC, SAME_CLASS_METRIC, FAITHFULNESS_METRIC = IOU, IOU_SAME_CLASS_95, DELETION_ADVANTAGE
 
 
 def saliency_criteria(
@@ -30,7 +31,7 @@ def saliency_criteria(
         base_evaluations: of the maps of its base.
     """
     if test.task.type is not TaskType.CLASSIFICATION:
-        yield _criterion(test, CriterionResult.NOT_APPLICABLE, f"a {test.task.type.value} has no saliency maps")
+        yield not_applicable("saliency", test, "no saliency maps", SALIENCY_METRIC)
         return
     if limit == 0:
         yield _criterion(test, CriterionResult.NOT_APPLICABLE, "a saliency floor of 0 judges nothing")

@@ -38,7 +38,7 @@ def ingest_site(
     from anamnesis.components.artifacts import finite_metrics
     from anamnesis.components.step_reporter import check_display_name, read_request, report_step
 
-    with report_step("ingest_site") as step_reporter:
+    with report_step("ingest_site", request) as step_reporter:
         from anamnesis.steps import begin_update
 
         update_request = read_request(request)

@@ -38,7 +38,7 @@ def promote_model(
     from anamnesis.components.artifacts import decision_table
     from anamnesis.components.step_reporter import read_request, report_step
 
-    with report_step("promote_model") as step_reporter:
+    with report_step("promote_model", request) as step_reporter:
         from anamnesis.steps import promote_model as promote
 
         update_request = read_request(request)

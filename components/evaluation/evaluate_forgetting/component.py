@@ -22,7 +22,7 @@ def evaluate_forgetting(request: str, version: str, test_set: str, metrics: dsl.
     from anamnesis.components.artifacts import finite_metrics
     from anamnesis.components.step_reporter import read_request, report_step
 
-    with report_step("evaluate_forgetting") as step_reporter:
+    with report_step("evaluate_forgetting", request) as step_reporter:
         from anamnesis.steps import evaluate_forgetting as evaluate
 
         result: dict[str, Any] = evaluate(read_request(request), version, test_set, step_reporter.progress)

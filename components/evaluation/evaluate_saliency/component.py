@@ -22,7 +22,7 @@ def evaluate_saliency(request: str, version: str, test_set: str, metrics: dsl.Ou
     from anamnesis.components.artifacts import finite_metrics
     from anamnesis.components.step_reporter import read_request, report_step
 
-    with report_step("evaluate_saliency") as step_reporter:
+    with report_step("evaluate_saliency", request) as step_reporter:
         from anamnesis.steps import evaluate_saliency as evaluate
 
         result: dict[str, Any] = evaluate(read_request(request), version, test_set, step_reporter.progress)

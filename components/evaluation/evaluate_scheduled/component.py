@@ -22,7 +22,7 @@ def evaluate_scheduled(request: str, model: str, workers: int, metrics: dsl.Outp
     from anamnesis.components.artifacts import finite_metrics
     from anamnesis.components.step_reporter import check_display_name, read_request, report_step
 
-    with report_step("evaluate_scheduled") as step_reporter:
+    with report_step("evaluate_scheduled", request) as step_reporter:
         from anamnesis.steps import evaluate_scheduled as evaluate
 
         evaluation_request = read_request(request)

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from anamnesis.methods.base import TrainingStep
 from anamnesis.methods.features.latent_prototypes import (
     LatentPrototypes,
     PrototypeAssignment,
@@ -16,6 +15,7 @@ from anamnesis.methods.features.latent_prototypes import (
 from anamnesis.methods.loss_term import ForwardOutput
 from anamnesis.methods.losses.prototype_distance import PrototypeNearSampleLoss, SampleNearPrototypeLoss
 from anamnesis.methods.losses.reconstruction import ReconstructionLoss, class_means_of_batch
+from anamnesis.methods.stage import TrainingStep
 
 STEP = TrainingStep("train", 0, step_index=0, total_steps=1, learning_rate=0.0)
 

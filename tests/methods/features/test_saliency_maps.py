@@ -33,7 +33,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 
 def network_of(norm: str = "group") -> AutoEncoder:
-    network = AutoEncoder(NetworkSettings(size=(16, 16), width=8, norm=norm), seed=3)
+    network = AutoEncoder(NetworkSettings(size=(16, 16), options={"width": 8, "norm": norm}), seed=3)
     network.head.grow(3, torch.Generator().manual_seed(1))
     return network.eval()
 
@@ -178,8 +178,15 @@ def test_11_map_dispersion_is_zero_for_equal_maps_and_not_for_different_ones() -
 
 def test_the_decoder_gives_images_of_any_size() -> None:
     for size in ((16, 16), (20, 28), (64, 64)):
-        network = AutoEncoder(NetworkSettings(size=size, width=8, channels=3), seed=0)
+        network = AutoEncoder(NetworkSettings(size=size, channels=3, options={"width": 8, "norm": "group"}), seed=0)
         images = network.decode(network.features(random(2, 3, *size)))
         assert images.shape == (2, 3, *size)
         assert 0 <= images.min() <= images.max() <= 1
     assert AutoEncoder(SPEC, seed=0).decode(random(1, 32, 2, 2)).dtype is torch.float32
+
+
+def test_the_decoder_of_a_wide_network_is_narrow() -> None:
+    pytest.importorskip("timm", reason="needs the extra timm")
+    spec = NetworkSettings("timm/tf_efficientnet_lite0", channels=3, options={"drop_path": 0.0})
+    shapes = [block.weight.shape[:2] for block in AutoEncoder(spec, seed=0).decoder.blocks]
+    assert shapes == [(128, 1280), (64, 128), (32, 64), (16, 32), (16, 16)]

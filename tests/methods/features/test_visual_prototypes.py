@@ -7,7 +7,6 @@ import torch
 from builders.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_of
 from torch import Tensor
 
-from anamnesis.methods.base import TrainingStep
 from anamnesis.methods.features.latent_prototypes import class_means
 from anamnesis.methods.features.saliency_maps import SaliencyTarget
 from anamnesis.methods.features.task_groups import TaskGroups
@@ -17,6 +16,7 @@ from anamnesis.methods.features.visual_prototypes import (
     VisualPrototypeOptions,
     VisualPrototypes,
 )
+from anamnesis.methods.stage import TrainingStep
 from anamnesis.networks import AutoEncoder
 from anamnesis.records import Task, TaskType, TrainingSettings
 from anamnesis.training import SplitData, TensorSplit
@@ -66,7 +66,7 @@ def test_7_the_mean_over_batches_is_the_full_mean() -> None:
         images = setup.visual.by_site["site-1"].images
         image_sets.append(images)
         for column in range(3):
-            full = split.images[split.targets == column].double().mean(0).float()
+            full = split.images[split.classes == column].double().mean(0).float()
             torch.testing.assert_close(images[column], full)
     assert torch.equal(image_sets[0], image_sets[2])
 
@@ -88,9 +88,9 @@ def test_7_updates_of_other_sites_leave_a_prototype_as_it_is_bit_for_bit() -> No
 def test_7_a_class_without_images_has_none_and_disturbs_nobody() -> None:
     setup, labels = PrototypeSetup(), context_of((SECOND,)).labels
     split = bar_split(SECOND, labels)
-    present = split.targets != 1
+    present = split.classes != 1
     target_maps = setup.pass_task(
-        SECOND, split=TensorSplit(split.images[present], split.targets[present], split.sample_ids[:13])
+        SECOND, split=TensorSplit.of_images(split.images[present], split.classes[present], split.sample_ids[:13])
     )
     stored = setup.visual.by_site["site-1"]
     assert (stored.columns.tolist(), stored.counts.tolist()) == ([0, 2], [7, 6])
@@ -105,7 +105,7 @@ def test_a_class_of_two_sites_is_aligned_with_the_mean_of_all_its_images_and_rep
     assert setup.mean_counts.tolist() == [21, 21]
     for column in range(2):
         both = (
-            (first_split + second_split).images[(first_split + second_split).targets == column].double().mean(0).float()
+            (first_split + second_split).images[(first_split + second_split).classes == column].double().mean(0).float()
         )
         torch.testing.assert_close(setup.means[column], both)
     assert torch.equal(setup.visual.replayed.images, setup.visual.by_site["site-1"].images)
@@ -177,7 +177,7 @@ def test_9_maps_to_match_are_bright_distinctive_or_looked_at() -> None:
 
 def test_one_class_alone_has_nothing_distinctive() -> None:
     split = bar_split(FIRST, context_of((FIRST,)).labels)
-    only = TensorSplit(split.images[::2], split.targets[::2], split.sample_ids[::2])
+    only = TensorSplit.of_images(split.images[::2], split.classes[::2], split.sample_ids[::2])
     assert not PrototypeSetup(map=PrototypeMap.DISTINCTIVE).pass_task(FIRST, split=only).any()
 
 

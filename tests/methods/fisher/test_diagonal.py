@@ -5,13 +5,13 @@ import torch
 from builders.learning import SPEC
 from torch import nn
 
-from anamnesis.methods.base import Batch
+from anamnesis.methods.base import CLASS, Batch
 from anamnesis.methods.fisher.diagonal import FisherKind, fisher_diagonal, gaussian_fisher_diagonal
 from anamnesis.networks import AutoEncoder, Classifier
 from anamnesis.records import NetworkSettings
 
 NETWORKS = {
-    f"{name}-{norm}": NetworkSettings(name, size=(16, 16), width=8, norm=norm)
+    f"{name}-{norm}": NetworkSettings(name, size=(16, 16), options={"width": 8, "norm": norm})
     for name in ("SmallCNN", "ResNet18")
     for norm in ("group", "batch")
 }
@@ -19,7 +19,7 @@ EACH_NETWORK = pytest.mark.parametrize("spec", NETWORKS.values(), ids=NETWORKS)
 
 
 def batch_of(images: torch.Tensor, targets: torch.Tensor) -> Batch:
-    return Batch((images,), targets, torch.arange(len(images)))
+    return Batch({"OT": (images,)}, {CLASS: targets}, torch.arange(len(images)))
 
 
 @pytest.fixture
@@ -138,23 +138,6 @@ def test_certainty_is_not_a_number_nowhere(network: Classifier, images: torch.Te
     assert all(value.isfinite().all() for value in exact_diagonal(network, images, 3).values())
 
 
-def test_a_layer_without_a_rule_is_refused(images: torch.Tensor) -> None:
-    class OddNetwork(nn.Module):
-        def __init__(self, layer: nn.Module, times: int) -> None:
-            super().__init__()
-            self.layer, self.times = layer, times
-
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            for _ in range(self.times):
-                images = self.layer(images)
-            return images.mean((2, 3)).expand(-1, 2)
-
-    with pytest.raises(TypeError, match="layer: the Fisher information does not support ConvTranspose2d"):
-        exact_diagonal(OddNetwork(nn.ConvTranspose2d(1, 1, 3), 1), images, 2)
-    with pytest.raises(ValueError, match="layer: called twice for one batch"):
-        exact_diagonal(OddNetwork(nn.Conv2d(1, 1, 1), 2), images, 2)
-
-
 def test_a_pictures_comes_near_the_whole_jacobian(images: torch.Tensor) -> None:
     network = AutoEncoder(SPEC, seed=1, classes=2)
     names = ("decoder.last.weight", "decoder.blocks.0.bias", "backbone.blocks.0.weight")
@@ -225,7 +208,7 @@ def test_rows_outside_the_task_have_none(network: Classifier, images: torch.Tens
 
 
 def test_it_leaves_batch_normalisation_alone(images: torch.Tensor) -> None:
-    network = Classifier(NetworkSettings(size=(16, 16), width=8, norm="batch"), seed=0, classes=0)
+    network = Classifier(NetworkSettings(size=(16, 16), options={"width": 8, "norm": "batch"}), seed=0, classes=0)
     grown(network, 2)
     before = {name: value.clone() for name, value in network.named_buffers()}
     fisher_diagonal(

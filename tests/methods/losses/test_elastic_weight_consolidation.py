@@ -7,7 +7,7 @@ import pytest
 import torch
 from builders.learning import FIRST, SECOND, SETTINGS, SPEC, bar_split, context_of, data_of, prototype_options
 
-from anamnesis.methods.base import TrainingStep, part_tensors
+from anamnesis.methods.base import part_tensors
 from anamnesis.methods.classification import SoftmaxScope
 from anamnesis.methods.ewc_prototype import EWCPrototype
 from anamnesis.methods.features.saliency_maps import SaliencyTarget, activation_maps, unit_maps
@@ -21,6 +21,7 @@ from anamnesis.methods.losses.elastic_weight_consolidation import (
     ElasticWeightConsolidationLoss,
     PenaltyMode,
 )
+from anamnesis.methods.stage import TrainingPass, TrainingStep
 from anamnesis.networks import Classifier
 from anamnesis.records import Configuration, InputError, NetworkSettings, Split, Task, TrainingSettings
 from anamnesis.training import precision_for, train
@@ -52,9 +53,9 @@ def weights(network: Classifier) -> dict[str, torch.Tensor]:
     return {name: value.detach().clone() for name, value in network.named_parameters()}
 
 
-def learn(method: Any, *tasks: Task, settings: TrainingSettings = SETTINGS) -> None:
+def learn(method: Any, *tasks: Task, settings: TrainingSettings = SETTINGS, count: int = 20) -> None:
     context = context_of(tasks, settings)
-    train(method, context, data_of(context, bar_split(tasks[-1], context.labels)), PRECISION)
+    train(method, context, data_of(context, bar_split(tasks[-1], context.labels, count)), PRECISION)
 
 
 def make(options: Mapping[str, object]) -> EWCPrototype:
@@ -297,7 +298,7 @@ def test_the_proximal_penalty_is_logged_not_summed(network: Classifier) -> None:
     data = data_of(context, bar_split(SECOND, context.labels))
     method.begin_task(context, data)
     assert "ewc" not in method.loss(
-        next(iter(data(Split.TRAIN, 1, stage="train"))),
+        next(iter(data(Split.TRAIN, TrainingPass("train")))),
         TrainingStep("train", 0, step_index=0, total_steps=12, learning_rate=1e-3),
     )
     with torch.no_grad():
@@ -307,7 +308,9 @@ def test_the_proximal_penalty_is_logged_not_summed(network: Classifier) -> None:
 
 def test_batch_statistics_stay_once_there_is_another_site() -> None:
     """No penalty holds them; a network whose statistics moved is not the one whose Fisher information was measured."""
-    method = EWCPrototype(prototype_options(ALONE), NetworkSettings(size=(16, 16), width=8, norm="batch"), seed=0)
+    method = EWCPrototype(
+        prototype_options(ALONE), NetworkSettings(size=(16, 16), options={"width": 8, "norm": "batch"}), seed=0
+    )
     statistics = []
     for tasks in ((FIRST,), (FIRST,), (FIRST, SECOND)):
         learn(method, *tasks)
@@ -326,7 +329,7 @@ def test_saliencys_fisher_information_holds_what_moves_the_maps(saliency_target:
         for weight in (0.0, 2.0)
     )
     for method in (plain, constrained):
-        learn(method, FIRST)
+        learn(method, FIRST, count=200)
     added_importance = {
         name: importance_of(constrained, "site-1")[name] - value
         for name, value in importance_of(plain, "site-1").items()
@@ -336,8 +339,8 @@ def test_saliencys_fisher_information_holds_what_moves_the_maps(saliency_target:
     rows = network.head.weight.detach().clone()
     if saliency_target is SaliencyTarget.CONTRAST:
         rows -= rows.mean(0)
-    batches = list(data_of(context, bar_split(FIRST, context.labels))(Split.TRAIN))
-    images, targets = torch.cat([b.images for b in batches]), torch.cat([b.targets for b in batches])
+    batches = list(data_of(context, bar_split(FIRST, context.labels, count=200))(Split.TRAIN))
+    images, targets = torch.cat([b.images for b in batches]), torch.cat([b.classes for b in batches])
     name = "backbone.blocks.9.weight"  # the last convolution
     weight, moved, generator = network.get_parameter(name), [], torch.Generator().manual_seed(0)
 

@@ -2,14 +2,20 @@
 
 import pytest
 import torch
+from builders.learning import FIRST, bar_split, context_of, data_of
 
-from anamnesis.methods.replay.replay_buffer import ReplayBuffer, to_uint8
+from anamnesis.methods.replay.replay_buffer import ReplayBuffer, read_training_images, to_uint8
 
 
 def numbered(start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Samples whose image, target and logit all say their number in the stream."""
     number = torch.arange(start, stop)
     return (number / 255.0)[:, None, None, None], number, number[:, None].float()
+
+
+def numbered_images(rows: torch.Tensor) -> torch.Tensor:
+    """Images [N, 1, 1, 1] that say their row."""
+    return rows.byte()[:, None, None, None]
 
 
 def stream(capacity: int, seed: int, length: int = 40) -> ReplayBuffer:
@@ -47,14 +53,24 @@ def test_logits_widen_and_say_how_many_they_were() -> None:
 
 def test_balance_keeps_equally_many_and_fills_up_with_what_there_is() -> None:
     buffer, generator = ReplayBuffer(12), torch.Generator().manual_seed(0)
-    buffer.balance(torch.zeros(30, 1, 4, 4, dtype=torch.uint8), torch.arange(30) % 2, "north", generator)
+    buffer.balance(torch.arange(30) % 2, numbered_images, "north", generator)
     assert buffer.samples.targets.bincount().tolist() == [6, 6]
     few = torch.tensor([2] * 20 + [3])  # class 3 has one image only
-    buffer.balance(torch.zeros(21, 1, 4, 4, dtype=torch.uint8), few, "south", generator)
+    buffer.balance(few, numbered_images, "south", generator)
     counts = buffer.samples.targets.bincount().tolist()
     assert sum(counts) == 12
     assert counts[3] == 1
     assert sorted(counts[:3]) == [3, 4, 4]
+    of_two = buffer.samples.targets < 2  # what belongs together stays together
+    assert torch.equal(buffer.samples.images[of_two, 0, 0, 0] % 2, buffer.samples.targets[of_two].byte())
+    assert buffer.samples.images[buffer.samples.targets == 3].unique().tolist() == [20]
+
+
+def test_some_images_of_the_training_split_are_read_in_their_order() -> None:
+    context = context_of((FIRST,))
+    split = bar_split(FIRST, context.labels)
+    rows = torch.tensor([19, 3, 0, 12])
+    assert torch.equal(read_training_images(data_of(context, split), rows), to_uint8(split.images[rows].float()))
 
 
 def test_eight_bit_pixels_come_back_exactly_and_a_state_too() -> None:

@@ -9,6 +9,7 @@ import copy
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from anamnesis.operator.api.method import supported_methods
 from anamnesis.operator.api.resource_definitions import RESOURCE_DEFINITIONS, resource_schema
 from anamnesis.operator.api.string_types import DECIMAL_PATTERN
 from anamnesis.operator.backends.credentials import collect_credentials
-from anamnesis.operator.backends.factory import runtime_for
+from anamnesis.operator.backends.pod_runtime import runtime_for
 from anamnesis.operator.requests import evaluation_request, site_ref, update_request
 from anamnesis.records import InputError, SignerRole, encode
 from anamnesis.registry.signing import make_signer
@@ -52,9 +53,17 @@ SOURCES = [
 CANDIDATES: list[object] = [
     *("0.5", "0.25", "3", 2, 8, 16, 3, True, "other", "Other", "Suspended", "1h", "23:00", "Europe/Berlin"),
     *("0 3 * * *", "s3://other/x", "/other", "https://other", "2Gi", "1Gi", "CT", ["CT"], ["other"], ["a", "b"]),
-    *([32, 32], ["Monday"], ["Sex"], ["ACIL"], ["CHEST"], [], "OTHER", "other/x"),
+    *("250m", "16", "64Gi", [32, 32], ["Monday"], ["Sex"], ["ACIL"], ["CHEST"], [], "OTHER", "other/x", "20240131"),
+    *("All", "sha256:" + "2" * 64, ["0.125"], [64, 64, 64], False, 12, 32, 64, 4, 6),
 ]  # fmt: skip
-CHOICES = ("type", "from")
+NETWORKS: list[Json] = [
+    {"type": "SmallCNN", "weights": {"url": "s3://one/w", "sha256": "sha256:" + "1" * 64}},
+    {"type": "SmallCNN", "input": {"normalisation": {"mean": ["0.5"], "std": ["0.25"]}}},
+    *({"type": name} for name in ("timm/resnet18", "monai/resnet18", "monai/DenseNet121", "monai/EfficientNetBN")),
+    {"type": "monai/resnet18", "input": {"size": [32, 32, 32], "patches": {"volume": [32, 32, 32]}}},
+    *({"type": name} for name in ("monai/ViT", "monai/SwinTransformer")),
+]
+CHOICES = (".type", ".labels.from")
 """Fields that choose a member of a union: they are checked together with the member."""
 READ_ELSEWHERE = {
     "spec.state": ("operator/plan/site_checks.py", "state"),
@@ -80,7 +89,8 @@ READ_ELSEWHERE = {
     "spec.registry.signing.runKeySecret.name": ("operator/backends/credentials.py", "run_key_secret"),
     "spec.backend.type": ("operator/api/model.py", "type"),
     "spec.backend.retries": ("operator/plan/update_lifecycle.py", "retries"),
-    "spec.backend.runDeadline": ("operator/plan/update_lifecycle.py", "run_deadline"),
+    "spec.backend.runDeadline": ("operator/plan/run_judgement.py", "run_deadline"),
+    "spec.backend.startDeadline": ("operator/plan/update_lifecycle.py", "start_deadline"),
     "spec.backend.kubeflow.endpoint": ("operator/backends/factory.py", "endpoint"),
     "spec.backend.kubeflow.namespace": ("operator/backends/factory.py", "namespace"),
     "spec.backend.kubeflow.experiment": ("operator/backends/factory.py", "experiment"),
@@ -131,20 +141,27 @@ def variants(kind: str) -> Iterator[Json]:
         elsewhere = changed(SITE, "spec.labels.manifest", "s3://one/labels.csv")
         yield from (changed(elsewhere, "spec.source", source) for source in SOURCES)
         return
+    yield from (changed(MODEL, "spec.network", network) for network in NETWORKS)
     yield changed(MODEL, "spec.gate.tasks", [{"name": "pneumonia", "floor": "0.9"}])
     yield changed(MODEL, "spec.gate.approval", "Automatic")
     yield changed(MODEL, "spec.backend.kubeflow.tolerations", [{"key": "a", "operator": "Equal", "value": "b"}])
+    for source in ("secretName", "configMapName"):
+        yield changed(MODEL, "spec.backend.kubeflow.volumes", [{source: "files", "path": "/files"}])
+    variable = {"name": "SITE", "type": "ConfigMap", "configMap": {"name": "site", "key": "name"}}
+    yield changed(MODEL, "spec.backend.kubeflow.env", [variable])
     yield from (changed(changed(MODEL, "spec.backend", LOCAL), "spec.splitKey", key) for key in KEYS)
     for entry in supported_methods().values():
         allowed = changed(MODEL, "spec.changePlan", {"storedImages": "Allowed"})
         yield changed(allowed, "spec.method", {"name": entry.name, method_field_name(entry.name): {}})
     sharing = {"name": "EWCPrototype", "ewcPrototype": {"visualPrototypes": {"sharing": "Shared"}}}
     yield changed(MODEL, "spec.method", sharing)
-    yield changed(MODEL, "spec.method", {"name": "ACIL", "acil": {"features": "File", "file": "one"}})
+
+
+PYTHON_TYPES: dict[str, type] = {"string": str, "integer": int, "boolean": bool, "array": list}
 
 
 def candidates(schema: Json) -> list[object]:
-    return [*schema.get("enum", ()), *CANDIDATES]
+    return [value for value in (*schema.get("enum", ()), *CANDIDATES) if type(value) is PYTHON_TYPES[schema["type"]]]
 
 
 def fingerprint(model_document: Json, site_document: Json) -> str:
@@ -166,6 +183,7 @@ def fingerprint(model_document: Json, site_document: Json) -> str:
         split_keys={site.name: reference},
         name="e",
         due_at=datetime(2026, 1, 1, tzinfo=UTC),
+        author="a",
     )
     credentials = collect_credentials(spec, (site.resource,), any_secret)
     runtime = runtime_for(spec, credentials) if spec.backend.kubeflow else None
@@ -174,6 +192,12 @@ def fingerprint(model_document: Json, site_document: Json) -> str:
 
 def any_secret(name: str) -> Mapping[str, str]:
     return {**dict.fromkeys(("key", "one", "other", "AWS_REGION"), RUN_KEY), "username": "u", "password": "p"}
+
+
+@cache
+def variants_and_effects(kind: str) -> list[tuple[Json, str]]:
+    """The variants of a kind, each with what runs receive of it."""
+    return [(document, read(kind, document)) for document in variants(kind)]
 
 
 def read(kind: str, document: Json) -> str:
@@ -187,14 +211,21 @@ def value_at(document: Json, path: str) -> object:
     return node
 
 
+def depth_held(document: Json, path: str) -> int:
+    """How many steps of the path the document has: where most are there, a new value is most likely valid."""
+    node: Any = document
+    for depth, part in enumerate(path.split(".")):
+        if not ((isinstance(node, list) and node) or (isinstance(node, dict) and part in node)):
+            return depth
+        node = node[int(part)] if isinstance(node, list) else node[part]
+    return len(path.split("."))
+
+
 def has_effect(kind: str, path: str, schema: Json) -> bool:
-    if (
-        path == "spec.method.name" or path.rpartition(".")[2] in CHOICES
-    ):  # it is changed with the member that it chooses
-        texts = {json.dumps(value_at(document, path)): read(kind, document) for document in variants(kind)}
+    if path == "spec.method.name" or path.endswith(CHOICES):  # it is changed with the member that it chooses
+        texts = {json.dumps(value_at(document, path)): effect for document, effect in variants_and_effects(kind)}
         return len(texts) > 1 and len(set(texts.values())) == len(texts)
-    for document in variants(kind):
-        before = read(kind, document)
+    for document, before in sorted(variants_and_effects(kind), key=lambda pair: -depth_held(pair[0], path)):
         for value in candidates(schema):
             try:
                 if read(kind, changed(document, path, value)) != before:

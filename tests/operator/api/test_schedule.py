@@ -2,7 +2,7 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anamnesis.operator.api.schedule import check_schedule, is_window_open, last_firing, next_firing, next_opening
@@ -53,7 +53,6 @@ def firings(hour: int, minute: int, zone: str, around: datetime) -> list[datetim
 
 
 @given(hours, minutes, zones, moments)
-@settings(max_examples=60, deadline=None)
 def test_a_daily_time_fires_once_a_day_also_when_the_clock_changes(hour, minute, zone, at):
     schedule, expected = cron(f"{minute} {hour} * * *", zone), firings(hour, minute, zone, at)
     assert next_firing(schedule, at) == min(firing for firing in expected if firing > at)
@@ -72,7 +71,6 @@ EXPRESSIONS = (
 
 
 @given(st.sampled_from(EXPRESSIONS), zones, moments)
-@settings(max_examples=100, deadline=None)
 def test_between_two_firings_there_is_none(expression, zone, at):
     schedule = cron(expression, zone)
     last, following = last_firing(schedule, at), next_firing(schedule, at)
@@ -142,7 +140,6 @@ ends = st.builds("{:02d}:{:02d}".format, hours, minutes)
 
 
 @given(start=ends, end=ends, zone=zones, at=moments, days=st.sets(st.sampled_from(DAYS), max_size=3))
-@settings(max_examples=150, deadline=None)
 def test_a_window_opens_when_it_says_and_not_before(start, end, zone, at, days):
     if start == end:
         return
@@ -158,7 +155,6 @@ def test_a_window_opens_when_it_says_and_not_before(start, end, zone, at, days):
 
 
 @given(ends, ends, zones, st.floats(0, 20 * 86400))
-@settings(max_examples=100, deadline=None)
 def test_without_a_clock_change_the_wall_time_decides(start, end, zone, seconds):
     if start == end:
         return

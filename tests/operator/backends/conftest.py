@@ -15,7 +15,7 @@ from anamnesis.components.image import component
 from anamnesis.operator.backends.kubeflow import KubeflowBackend
 from anamnesis.operator.backends.kubeflow_client import connect
 from anamnesis.pipelines.compile import compile_pipeline
-from anamnesis.pipelines.specialise import Runtime
+from anamnesis.pipelines.runtime import Runtime
 
 SECONDS = 120
 

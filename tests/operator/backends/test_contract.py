@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from anamnesis.operator.backends.base import PipelineJob, Run, RunState
+from anamnesis.operator.backends.kubeflow_client import translate_errors
+from anamnesis.pipelines.runtime import Runtime
 from anamnesis.records import InputError
 
 from .conftest import PipelinesTarget
@@ -82,8 +84,35 @@ def test_a_cancelled_run_ends_and_may_be_cancelled_again(target: PipelinesTarget
     target.backend.cancel(run)
     target.backend.cancel(run)
     target.advance_until(lambda: target.backend.runs("chest-")[0].state.is_final)
-    assert target.backend.runs("chest-")[0].state in (RunState.CANCELLED, RunState.FAILED)
+    (ended_run,) = target.backend.runs("chest-")
+    assert ended_run.state is RunState.CANCELLED, "the server calls it failed"
+    cancelling_since = ended_run.cancelling_since  # the server does not always see the time
+    assert cancelling_since is None or run.created_at <= cancelling_since <= datetime.now(UTC)
     target.backend.cancel(run)
+
+
+def test_a_run_of_another_image_is_outdated(target: PipelinesTarget, probe_pipeline: Path) -> None:
+    job = PipelineJob("chest-5aa-1", probe_pipeline, {"what": "wait"})
+    run = target.backend.submit(job)
+    try:
+        assert not target.backend.is_outdated(run, job)
+        other_backend = dataclasses.replace(target.backend, runtime=lambda _: Runtime(image="hospital/other:2"))
+        assert other_backend.is_outdated(run, job)
+    finally:
+        target.backend.cancel(run)
+
+
+def test_a_step_whose_pod_does_not_start_is_named(target: PipelinesTarget, probe_pipeline: Path) -> None:
+    backend = dataclasses.replace(target.backend, runtime=lambda _: Runtime(image="nowhere.invalid/missing:1"))
+    run = backend.submit(PipelineJob("chest-5aa-1", probe_pipeline, {"what": "wait"}))
+    try:
+        target.advance_until(lambda: backend.runs("chest-")[0].waiting_step == "say")
+        (waiting_run,) = backend.runs("chest-")
+        assert waiting_run.state is RunState.RUNNING
+        assert waiting_run.waiting_since
+        assert run.created_at <= waiting_run.waiting_since <= datetime.now(UTC)
+    finally:
+        backend.cancel(run)
 
 
 def test_a_run_that_is_gone_is_cancelled_without_an_error(target: PipelinesTarget) -> None:
@@ -92,6 +121,14 @@ def test_a_run_that_is_gone_is_cancelled_without_an_error(target: PipelinesTarge
 
 
 def test_the_server_says_what_it_refuses(target: PipelinesTarget, probe_pipeline: Path) -> None:
-    with pytest.raises(InputError, match=r"http://\S+: 400 parameter\(s\) .* not required by pipeline: colour; check"):
-        target.backend.submit(PipelineJob("chest-5aa-1", probe_pipeline, {"colour": "red"}))
+    job = PipelineJob("chest-5aa-1", probe_pipeline, {"colour": "red"})
+    with pytest.raises(InputError, match="pipeline parameter colour: probe has no such parameter; use one of what"):
+        target.backend.submit(job)
+    with translate_errors(target.backend.endpoint):
+        target.backend._create_experiment()
+    with (
+        pytest.raises(InputError, match=r"http://\S+: 400 parameter\(s\) .* not required by pipeline: colour; check"),
+        translate_errors(target.backend.endpoint),
+    ):
+        target.backend._create_run(target.backend._find_experiment(), job)
     assert target.backend.runs("chest-") == ()

@@ -16,11 +16,23 @@ from anamnesis.operator.api.model import ContinualModel, ContinualModelSpec
 from anamnesis.operator.api.site import Site
 from anamnesis.operator.backends.background import BackgroundBackend
 from anamnesis.operator.backends.base import PipelineJob
-from anamnesis.operator.backends.factory import BackendFactory, runtime_for
+from anamnesis.operator.backends.factory import BackendFactory
 from anamnesis.operator.backends.kubeflow import KubeflowBackend
 from anamnesis.operator.backends.kubeflow_client import connect
 from anamnesis.operator.backends.pod_defaults import PodDefaults, load_pod_defaults
-from anamnesis.pipelines.specialise import Runtime, SecretEnv, SecretFiles, Toleration, Volume
+from anamnesis.operator.backends.pod_runtime import runtime_for
+from anamnesis.pipelines.runtime import (
+    ComputeResources,
+    ConfigMapEnv,
+    ConfigMapFiles,
+    NodeAffinity,
+    NodeCondition,
+    Runtime,
+    SecretEnv,
+    SecretFiles,
+    Toleration,
+    Volume,
+)
 from anamnesis.records import InputError, UnreachableError
 
 S3 = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", "note": "for people"}
@@ -58,6 +70,19 @@ spec:
       nodeSelector: [{name: zone, value: radiology}]
       tolerations: [{key: gpu, operator: Exists, effect: NoSchedule}]
       volumes: [{claimName: scans, path: /data}]
+"""
+
+MORE_POD_FIELDS = """\
+      nodeAffinity: [{weight: 3, matchExpressions: [{key: disk, operator: In, values: [ssd]}]}]
+      volumes:
+      - {claimName: scans, path: /data}
+      - {secretName: licence, path: /licence}
+      - {configMapName: protocols, path: /protocols}
+      env:
+      - {name: USER, type: Secret, secret: {name: login, key: user}}
+      - {name: OWNER, type: Secret, secret: {name: login, key: user}}
+      - {name: REGION, type: ConfigMap, configMap: {name: site, key: region}}
+      resources: [{step: Train, requests: {cpu: 500m}, limits: {memory: 8Gi}}]
 """
 
 
@@ -103,7 +128,8 @@ def job(site: str = "lyon") -> PipelineJob:
 
 
 def test_every_field_of_the_spec_reaches_the_pods() -> None:
-    assert runtime_for(model(MODEL.replace("ENDPOINT", "http://x")).resource.spec) == Runtime(
+    fields = MODEL.replace("ENDPOINT", "http://x").replace("      volumes: [{claimName: scans, path: /data}]\n", "")
+    assert runtime_for(model(fields + MORE_POD_FIELDS).resource.spec) == Runtime(
         image="hospital/anamnesis:1",
         accelerators=2,
         accelerator_type="amd.com/gpu",
@@ -112,7 +138,13 @@ def test_every_field_of_the_spec_reaches_the_pods() -> None:
         queue="research",
         pull_secrets=("mirror",),
         shared_memory="2Gi",
+        node_affinity=(NodeAffinity((NodeCondition("disk", "In", ("ssd",)),), 3),),
         volumes=(Volume("scans", "/data"),),
+        secret_files=(SecretFiles("licence", "/licence"),),
+        config_map_files=(ConfigMapFiles("protocols", "/protocols"),),
+        secrets=(SecretEnv("login", {"user": "USER"}), SecretEnv("login", {"user": "OWNER"})),
+        config_maps=(ConfigMapEnv("site", {"region": "REGION"}),),
+        resources={"Train": ComputeResources(cpu_request="500m", memory_limit="8Gi")},
     )
 
 
@@ -155,9 +187,54 @@ def test_the_installation_sets_the_defaults_of_a_model(tmp_path: Path) -> None:
     assert runtime_for(kubeflow(""), pod_defaults=defaults(tmp_path, "")) == Runtime()
 
 
+INSTALLED_RESOURCES = """
+resources:
+- {step: Evaluate, requests: {cpu: 500m, memory: 2Gi}, limits: {cpu: "2", memory: 8Gi}}
+- {step: Train, requests: {cpu: "1", memory: 2Gi}, limits: {cpu: "4", memory: 16Gi}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("train", "expected"),
+    [
+        ("", ComputeResources("1", "4", "2Gi", "16Gi")),
+        (", requests: {memory: 4Gi}", ComputeResources("1", "4", "4Gi", "16Gi")),
+        (", requests: {memory: 32Gi}, limits: {cpu: '8'}", ComputeResources("1", "8", "32Gi", "32Gi")),
+        (", limits: {cpu: 600m, memory: 1500M}", ComputeResources("600m", "600m", "1500M", "1500M")),
+    ],
+    ids=["the installation's", "one amount", "the limit follows the request", "the request follows the limit"],
+)
+def test_amounts_of_a_model_replace_those_of_the_installation_one_by_one(
+    train: str, expected: ComputeResources, tmp_path: Path
+) -> None:
+    spec = kubeflow(f", resources: [{{step: Train{train}}}, {{step: Ingest, limits: {{cpu: '3'}}}}]")
+    assert runtime_for(spec, pod_defaults=defaults(tmp_path, INSTALLED_RESOURCES)).resources == {
+        "Evaluate": ComputeResources("500m", "2", "2Gi", "8Gi"),
+        "Ingest": ComputeResources(cpu_limit="3"),
+        "Train": expected,
+    }
+
+
+def test_a_variable_from_a_secret_replaces_the_installation_s_text(tmp_path: Path) -> None:
+    variables = "env: [{name: HTTPS_PROXY, type: Secret, secret: {name: proxy, key: url}}]"
+    runtime = runtime_for(kubeflow(""), pod_defaults=defaults(tmp_path, DEFAULTS + variables))
+    assert "HTTPS_PROXY" not in runtime.environment
+    assert runtime.secrets == (SecretEnv("proxy", {"url": "HTTPS_PROXY"}),)
+
+
+def test_a_volume_with_the_name_of_the_trust_secret_is_refused(tmp_path: Path) -> None:
+    installed = defaults(tmp_path, DEFAULTS)
+    with pytest.raises(InputError, match="the ConfigMap 'authorities' has the name of the Secret of certificate auth"):
+        runtime_for(kubeflow(", volumes: [{configMapName: authorities, path: /ca}]"), pod_defaults=installed)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (
+            "resources: [{step: Train, requests: {cpu: '2'}, limits: {cpu: '1'}}]",
+            "limits.cpu is less than requests.cpu",
+        ),
         ("gpu: 1", r"pods\.yaml: gpu: unknown field; valid fields are .*gpus"),
         ("endpoint: http://x", "endpoint: unknown field"),
         ("gpus: -1", "gpus: expected at least 0, found -1"),

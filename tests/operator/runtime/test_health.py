@@ -7,7 +7,7 @@ import urllib.request
 import pytest
 
 from anamnesis.operator.runtime.health import serve_health
-from anamnesis.records import InputError
+from anamnesis.records import InputError, UnreachableError
 
 
 def get(port: int, path: str) -> tuple[int, str]:
@@ -28,6 +28,14 @@ def test_each_page_shows_the_problems(caplog: pytest.LogCaptureFixture) -> None:
         assert get(port, "/readyz") == (200, "ok\n")
         assert get(port, "/metrics") == (200, "up 1\n")
         assert get(port, "/")[0] == 404
+
+
+def test_metrics_that_another_replica_has_and_does_not_give_are_unavailable() -> None:
+    def unreachable() -> bytes:
+        raise UnreachableError("no replica leads")
+
+    with serve_health(0, tuple, tuple, unreachable) as port:
+        assert get(port, "/metrics") == (503, "no replica leads\n")
 
 
 def test_a_taken_port_is_an_input_error() -> None:

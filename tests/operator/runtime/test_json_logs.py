@@ -39,10 +39,10 @@ def test_a_line_has_time_level_message_and_key(output: io.StringIO) -> None:
 
 
 def test_only_errors_of_libraries_are_logged_and_never_an_object(output: io.StringIO) -> None:
-    kopf = logging.getLogger("kopf.objects")
-    kopf.warning("something changed")
-    kopf.error("cannot patch {'spec': 'canary'}", extra={"k8s_ref": {"canary": 1}})
-    kopf.error("broken\ncanary")
+    library = logging.getLogger("kubernetes.objects")
+    library.warning("something changed")
+    library.error("cannot patch {'spec': 'canary'}", extra={"k8s_ref": {"canary": 1}})
+    library.error("broken\ncanary")
     assert [line["message"] for line in lines(output)] == ["cannot patch ", "broken"]
     assert "canary" not in output.getvalue()
 

@@ -31,6 +31,7 @@ class Replica:
             name="operator",
             identity=name,
             lease_times=TIMES,
+            metrics_address=f"10.0.0.1:{name}",
             clock=lambda: NOON + timedelta(seconds=environment.elapsed + 100 * skew),
             monotonic=lambda: environment.elapsed + skew,
         )
@@ -121,3 +122,16 @@ def test_a_leader_that_cannot_renew_stops_before_another_replica_starts() -> Non
     assert not second.election.acquire(now_or_never)
     environment.elapsed += TIMES.duration
     assert second.election.acquire(now_or_never)
+
+
+def test_each_replica_knows_where_the_leader_has_its_metrics() -> None:
+    first, second, _ = (replica.election for replica in ReplicaEnvironment().replicas)
+    assert first.leader_address() == ""
+    for leader, standby, address in ((first, second, "10.0.0.1:a"), (second, first, "10.0.0.1:b")):
+        assert leader.acquire(now_or_never)
+        assert not standby.acquire(now_or_never)
+        assert standby.leader_address() == address
+        leader.release_lease()
+        leader.acquire(now_or_never)
+        assert leader.leader_address() == "", "a Lease that nobody holds has no address"
+        leader.release_lease()

@@ -113,11 +113,34 @@ def test_a_change_queues_all_affected_keys(harness: WatchdogHarness, changed: di
     assert harness.queued_keys() == keys
 
 
-def test_a_poll_that_changed_nothing_does_not_reconcile_the_models(harness: WatchdogHarness) -> None:
-    harness.handle_event(model("chest", "ulm"), site("ulm"))
+SOURCE = {"fingerprint": "sha256:" + "b" * 64, "files": 1, "lastChangeTime": "2026-05-01T12:00:00Z"}
+
+
+def polled_status(minute: int, **source: Any) -> dict[str, Any]:
+    return {"lastPollTime": f"2026-05-01T12:{minute:02}:00Z", "source": {**SOURCE, **source}}
+
+
+@pytest.mark.parametrize(
+    ("status", "changes", "keys"),
+    [
+        (polled_status(2, cursor="7"), {}, set()),
+        (polled_status(2, files=2), {}, {"ContinualModel/chest"}),
+        (polled_status(2), {"spec": {"store": "/other"}}, {"Site/ulm", "ContinualModel/chest"}),
+        (polled_status(2), {"metadata": {"annotations": {"a": "b"}}}, {"Site/ulm"}),
+        ({}, {}, {"Site/ulm", "ContinualModel/chest"}),
+    ],
+    ids=["unchanged", "new files", "new spec at the same time", "annotated", "status lost"],
+)
+def test_the_result_of_a_poll_starts_no_other_poll_and_reconciles_models_where_the_source_changed(
+    harness: WatchdogHarness, status: dict[str, Any], changes: dict[str, dict[str, Any]], keys: set[str]
+) -> None:
+    harness.handle_event(model("chest", "ulm"), site("ulm", status=polled_status(1)))
     harness.queued_keys()
-    harness.handle_event(site("ulm", 2, status={"lastPollTime": "2026-05-01T12:00:00Z"}))
-    assert harness.queued_keys() == {"Site/ulm"}
+    changed = site("ulm", 2, status=status)
+    for part, fields in changes.items():
+        changed[part] = {**changed[part], **fields}
+    harness.handle_event(changed)
+    assert harness.queued_keys() == keys
 
 
 def test_an_unreadable_object_is_ignored_and_queued(harness: WatchdogHarness, caplog: pytest.LogCaptureFixture) -> None:
@@ -228,3 +251,17 @@ def test_missing_definitions_are_an_error_with_the_command_that_installs_them() 
         InputError, match=r"does not serve continualmodels, .*sites/status, .* of anamnesis.dev/v1alpha1"
     ):
         check_kinds_installed(MemoryApi())
+
+
+def test_the_cache_knows_which_models_name_a_site() -> None:
+    cache = Cache()
+    for name, sites in (("chest", ("ulm", "bern")), ("knee", ("ulm",))):
+        cache.put("ContinualModel", model(name, *sites), observed_at=1)
+    assert cache.models_of_site("wards", "ulm") == ("chest", "knee")
+    assert cache.models_of_site("other", "ulm") == ()
+    cache.put("ContinualModel", model("chest", "bern"), observed_at=2)
+    assert cache.models_of_site("wards", "ulm") == ("knee",)
+    cache.remove("ContinualModel", model("chest", "bern"))
+    assert cache.models_of_site("wards", "bern") == ()
+    cache.replace("ContinualModel", "wards", [], listed_at=3)
+    assert cache.models_of_site("wards", "ulm") == ()

@@ -20,23 +20,32 @@ LONG = 1000.0
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """The queue beside the simplest correct model: the due time of each key, and the keys in progress."""
+    """The queue beside the simplest correct model: rank and due time of each key, and the keys in progress."""
 
     def __init__(self) -> None:
         super().__init__()
         self.elapsed = 0.0
         self.queue = WorkQueue(Backoff(1, 60), clock=lambda: self.elapsed, random_fraction=lambda: 1.0)
         self.due_times: dict[ReconcileKey, float] = {}
+        self.changed: set[ReconcileKey] = set()
         self.working: set[ReconcileKey] = set()
         self.failures: Counter[ReconcileKey] = Counter()
 
     def expect_key(self, key: ReconcileKey, delay: float) -> None:
         self.due_times[key] = min(self.due_times.get(key, LONG * LONG), self.elapsed + delay)
+        if delay == 0:
+            self.changed.add(key)
 
     @rule(key=st.sampled_from(KEYS), delay=st.sampled_from((0.0, 1.0, 30.0)))
     def add(self, key: ReconcileKey, delay: float) -> None:
         self.queue.add(key, delay)
         self.expect_key(key, delay)
+
+    @rule(key=st.sampled_from(KEYS))
+    def add_if_missing(self, key: ReconcileKey) -> None:
+        self.queue.add_if_missing(key, 30)
+        if key not in self.due_times and key not in self.working:
+            self.expect_key(key, 30)
 
     @rule(seconds=st.sampled_from((0.5, 5.0, 50.0)))
     def wait(self, seconds: float) -> None:
@@ -45,7 +54,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule()
     def get(self) -> None:
         ready = {
-            key: due_time
+            key: (key not in self.changed, due_time)
             for key, due_time in self.due_times.items()
             if key not in self.working and due_time <= self.elapsed
         }
@@ -54,6 +63,7 @@ class QueueMachine(RuleBasedStateMachine):
         if key is not None:
             assert ready[key] == min(ready.values())
             del self.due_times[key]
+            self.changed.discard(key)
             self.working.add(key)
 
     @precondition(lambda self: self.working)
@@ -157,8 +167,8 @@ def test_the_decisions_of_people_go_before_everything_else() -> None:
     queue.add(DECISION, delay=5)
     assert queue.get(timeout=0) == KEYS[0], "it is not due yet"
     elapsed[0] = 6
-    assert queue.get(timeout=0, decisions_only=True) == DECISION
-    assert queue.get(timeout=0, decisions_only=True) is None, "all other keys are left to other workers"
+    assert queue.get(timeout=0, kind="UpdateApproval") == DECISION
+    assert queue.get(timeout=0, kind="UpdateApproval") is None, "all other keys are left to other workers"
     queue.done(DECISION)
     queue.add(DECISION)
     queue.add(KEYS[2], is_urgent=True)
@@ -167,3 +177,27 @@ def test_the_decisions_of_people_go_before_everything_else() -> None:
         queue.done(key)
         queue.add(key)
     assert queue.get(timeout=0) == KEYS[1], "urgent once"
+
+
+def test_a_changed_model_waits_for_no_poll_and_a_poll_for_no_model() -> None:
+    """900 sources that do not answer delay no model; models that hang delay no poll."""
+    queue, may_end, done = WorkQueue(), threading.Event(), list[str]()
+
+    def reconcile(key: ReconcileKey) -> timedelta | None:
+        if key.name.startswith("slow"):
+            may_end.wait(10)
+        else:
+            done.append(key.kind)
+        return None
+
+    workers = WorkerPool(queue, reconcile, lambda: True, lambda kind, result, seconds: None)
+    for number in range(900):
+        queue.add(ReconcileKey("Site", "wards", f"slow-{number}"))
+    workers.start(4)
+    eventually(lambda: queue.depth == 895)
+    queue.add(ReconcileKey("ContinualModel", "wards", "changed"))
+    eventually(lambda: done == ["ContinualModel"])
+    assert queue.depth == 895
+    may_end.set()
+    queue.shut_down()
+    assert workers.wait(5)

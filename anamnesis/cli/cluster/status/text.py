@@ -14,8 +14,8 @@ from anamnesis.records import short_digest
 
 HEALTHY_WHEN_TRUE = (condition_types.READY, condition_types.BACKEND_REACHABLE)
 """Conditions that should be True; the others report a problem while they are True."""
-SHOWN_WITH_UPDATE = (condition_types.PROGRESSING, condition_types.AWAITING_APPROVAL)
-"""Conditions that the line about the update covers."""
+SHOWN_ELSEWHERE = (condition_types.PROGRESSING, condition_types.AWAITING_APPROVAL, condition_types.RECONCILING)
+"""Conditions that the line about the update, the table of sites or another condition covers."""
 
 
 def status_lines(view: NamespaceView, now: datetime) -> Iterator[str]:
@@ -39,6 +39,8 @@ def _model_lines(view: ModelView, now: datetime) -> Iterator[str]:
     promoted = f", in use for {format_age(status.promotion_time, now)}" if status.promotion_time else ""
     suspended = ", suspended" if model.spec.state == "Suspended" else ""
     yield f"{view.name}: champion {short_digest(status.champion)}{promoted}, {model.spec.method.name}{suspended}"
+    if status.learning_rate:
+        yield f"  learning rate {status.learning_rate}"
     if not status.conditions:
         yield "  no status yet; is the operator running?"
     elif status.observed_generation < model.metadata.generation:
@@ -54,7 +56,7 @@ def _model_lines(view: ModelView, now: datetime) -> Iterator[str]:
             site.quarantined_files or None,
             site.foreign_files or None,
             format_age(site.last_learned_time, now),
-            "; ".join(filter(None, (site.message, site.changes))),
+            "; ".join(filter(None, (site.message, site.changes, site.note))),
         ]
         for site in status.sites
     ]
@@ -70,7 +72,7 @@ def _model_lines(view: ModelView, now: datetime) -> Iterator[str]:
 def _condition_lines(conditions: tuple[Condition, ...], now: datetime) -> Iterator[str]:
     for condition in conditions:
         is_unhealthy = condition.status != "True" if condition.type in HEALTHY_WHEN_TRUE else condition.status == "True"
-        if is_unhealthy and condition.type not in SHOWN_WITH_UPDATE:
+        if is_unhealthy and condition.type not in SHOWN_ELSEWHERE:
             duration = format_age(condition.last_transition_time, now)
             message = f": {condition.message}" if condition.message else ""
             yield f"{condition.type}={condition.status} for {duration}: {condition.reason}{message}"
@@ -105,16 +107,16 @@ def _task_lines(tasks: tuple[TaskStatus, ...], now: datetime) -> list[str]:
             f"{task.site}/{task.task}",
             task.metric,
             format_score(task.frozen_score),
-            format_number(task.floor),
+            format_number(task.frozen_limit),
             format_number(task.first_score),
             format_number(task.margin),
             format_score(task.recent_score),
-            format_number(task.recent_floor),
+            format_number(task.recent_limit),
             format_age(task.evaluation_time, now),
         ]
         for task in tasks
     ]
-    head = ["task", "metric", "frozen set", "floor", "first", "margin", "recent cases", "floor", "seen"]
+    head = ["task", "metric", "frozen set", "limit", "first", "margin", "recent cases", "limit", "seen"]
     return format_table(head, rows) if rows else []
 
 
@@ -141,7 +143,7 @@ def _format_due(due_time: datetime | None, now: datetime) -> str:
 def _site_lines(sites: tuple[Site, ...], now: datetime) -> Iterator[str]:
     rows = []
     for site in sites:
-        source, condition = site.status.source, site.status.condition(condition_types.READABLE)
+        source, condition = site.status.source, site.status.condition(condition_types.READY)
         message = "not checked yet" if condition is None else condition.message if condition.status != "True" else ""
         file_count, changed_at = (source.files, source.last_change_time) if source else (None, None)
         reason = condition.reason if condition else "-"

@@ -43,9 +43,11 @@ def bundle_parts(connection: Connection, operator_namespace: str) -> Iterator[Bu
     yield BundlePart("versions.json", lambda: _read_versions(connection))
     yield BundlePart("admission.json", lambda: _read_admission(connection))
     operator_namespace_path = f"namespaces/{operator_namespace}"
-    lease_path = f"/apis/coordination.k8s.io/v1/{operator_namespace_path}/leases/{LEASE_NAME}"
-    yield BundlePart("operator/lease.json", lambda: connection.request("GET", lease_path)["spec"])
     operator_pods = OperatorPods(connection, f"/api/v1/{operator_namespace_path}/pods")
+    leases_path = f"/apis/coordination.k8s.io/v1/{operator_namespace_path}/leases"
+    yield BundlePart(
+        "operator/lease.json", lambda: connection.request("GET", f"{leases_path}/{operator_pods.lease_name()}")["spec"]
+    )
     yield BundlePart("operator/pods.json", lambda: [_summarise_pod(pod) for pod in operator_pods.list_pods()])
     yield BundlePart("operator/logs.txt", operator_pods.read_logs)
 
@@ -65,6 +67,18 @@ class OperatorPods:
     def list_pods(self) -> list[Document]:
         """Returns the pods as JSON documents."""
         return self.connection.list_documents(self.path, labelSelector=SELECTOR)
+
+    def lease_name(self) -> str:
+        """Returns the name of the Lease that the option ``--lease-name`` of a pod has, or the default."""
+        try:
+            pods = self.list_pods()
+        except AnamnesisError:  # pods.json has the reason; the Lease may be readable nevertheless
+            return LEASE_NAME
+        containers = [container for pod in pods for container in _list_field(_mapping_field(pod, "spec"), "containers")]
+        arguments = [str(argument) for container in containers for argument in _list_field(container, "args")]
+        option = "--lease-name="
+        names = [argument.removeprefix(option) for argument in arguments if argument.startswith(option)]
+        return next(iter(names), LEASE_NAME)
 
     def read_logs(self) -> str:
         """Returns the end of the logs, also of containers before their last restart."""
@@ -100,8 +114,7 @@ def _summarise_pod(pod: Document) -> Document:
 
 
 def _container_statuses(pod: Document) -> list[Document]:
-    statuses = _mapping_field(pod, "status").get("containerStatuses")
-    return statuses if isinstance(statuses, list) else []
+    return _list_field(_mapping_field(pod, "status"), "containerStatuses")
 
 
 def _read_events(connection: Connection) -> list[Document]:
@@ -162,3 +175,8 @@ def differences(shipped: object, installed: object, path: str) -> Iterator[str]:
 def _mapping_field(document: Mapping[str, object], field: str) -> Document:
     value = document.get(field)
     return value if isinstance(value, dict) else {}
+
+
+def _list_field(document: Mapping[str, object], field: str) -> list[Document]:
+    value = document.get(field)
+    return value if isinstance(value, list) else []

@@ -1,4 +1,4 @@
-"""The claims of a model in its registry's log: the open ones, and their release."""
+"""Releases the open claims of a deleted model in its registry's log."""
 
 from collections.abc import Container, Mapping
 from datetime import datetime
@@ -9,7 +9,7 @@ from anamnesis.registry import Log, list_update_results, release_claim
 from anamnesis.storage import Store
 
 
-def open_claims(
+def _open_claims(
     claims: Mapping[str, LogEntry], claims_with_result: Container[str], operator: str, now: datetime
 ) -> tuple[str, ...]:
     """Returns the unexpired claims of ``operator`` without a result; other operators wait for these."""
@@ -28,5 +28,5 @@ def release_claims(registry: Store, operator: str, now: datetime) -> None:
     """
     claims = Log(registry).history().claims
     claims_with_result = {result.trigger.claim for result in list_update_results(registry)}
-    for subject in open_claims(claims, claims_with_result, operator, now):
+    for subject in _open_claims(claims, claims_with_result, operator, now):
         release_claim(registry, subject, author=operator, reason="its model was deleted", clock=lambda: now)

@@ -1,23 +1,31 @@
 """Reconciles one model: read, plan, execute, write statuses. Level-based: between two calls only caches are kept."""
 
-import logging
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 from anamnesis.operator.api import ContinualModel, LoadedResource
 from anamnesis.operator.api.annotations import RUNS_FINALIZER
-from anamnesis.operator.api.condition_types import BACKEND_REACHABLE, READY
-from anamnesis.operator.api.reasons import INVALID_SPEC, OTHER_MODEL, REFUSED
-from anamnesis.operator.api.update import ModelUpdate, name_prefix
-from anamnesis.operator.backends.guarded_backend import BackendError, make_guarded_backend
-from anamnesis.operator.controllers.continualmodel.claim_release import open_claims, release_claims
+from anamnesis.operator.api.condition_types import READY
+from anamnesis.operator.api.problems import stalls_at
+from anamnesis.operator.api.reasons import (
+    INVALID_SPEC,
+    OTHER_MODEL,
+    REFUSED,
+    REGISTRY_DAMAGED,
+    REGISTRY_UNREACHABLE,
+    SECRET_MISSING,
+)
+from anamnesis.operator.api.status import ContinualModelStatus
+from anamnesis.operator.api.update import ModelUpdate
+from anamnesis.operator.backends.guarded_backend import BackendError
 from anamnesis.operator.controllers.continualmodel.conditions import (
     error_status,
     model_status,
     update_status,
 )
 from anamnesis.operator.controllers.continualmodel.execute import ActionExecutor
+from anamnesis.operator.controllers.continualmodel.orphaned_updates import OrphanedUpdates
 from anamnesis.operator.controllers.continualmodel.plan_input import build_plan_input
 from anamnesis.operator.controllers.continualmodel.report_reader import read_report
 from anamnesis.operator.controllers.continualmodel.reports import report_config_map
@@ -25,11 +33,11 @@ from anamnesis.operator.controllers.continualmodel.state import BackendProblem, 
 from anamnesis.operator.controllers.continualmodel.state_reader import ModelServices, StateReader
 from anamnesis.operator.controllers.options import ReconcileOptions
 from anamnesis.operator.controllers.registries import Registries
-from anamnesis.operator.controllers.registry_access import operator_identity
 from anamnesis.operator.controllers.updateapproval.controller import RETRY_DELAY, ApprovalReconciler
 from anamnesis.operator.plan import Action, PlanInput, PlannedModelStatus, plan
 from anamnesis.operator.runtime.cluster import Cluster, ClusterDownError, LeadershipLostError
 from anamnesis.operator.runtime.reconcile_key import ReconcileKey
+from anamnesis.operator.source_credentials import SecretMissingError
 from anamnesis.records import (
     AnamnesisError,
     ConflictError,
@@ -46,8 +54,6 @@ MAXIMUM_ROUNDS = 8
 NEXT_ROUND_DELAY, ERROR_RETRY_DELAY = timedelta(seconds=1), timedelta(seconds=30)
 UNREPORTABLE_ERRORS = (ClusterDownError, LeadershipLostError)
 """Errors that no status can report, because nothing can be written."""
-
-log = logging.getLogger(__name__)
 
 
 class ModelReconciler:
@@ -72,31 +78,43 @@ class ModelReconciler:
         self._cluster, self._clock, self._options = cluster, clock, options
         self._registries = registries or Registries(cluster, clock, options)
         self._approvals = approvals or ApprovalReconciler(cluster, clock, self._registries, read_report)
+        self._orphans = OrphanedUpdates(cluster, clock, options, self._registries)
         self._reader = StateReader(cluster, clock, options, self._registries)
 
     def reconcile(self, key: ReconcileKey) -> timedelta | None:
         """Reconciles one model; returns when to reconcile it again."""
         model = self._cluster.get(ContinualModel, key.namespace, key.name)
-        if model is None:
+        problem = self._orphans.end_all(key, model)
+        if model is None or model.metadata.deletion_timestamp:
+            if problem:
+                raise problem  # the queue tries again, after a growing delay
+            if model:
+                self._remove_old_finalizer(model)
             return None
-        loaded_model = LoadedResource(model, Path(f"/{key.namespace}/{key.name}"))
+        self._remove_old_finalizer(model)
+        delay = self._reconcile_present(LoadedResource(model, Path(f"/{key.namespace}/{key.name}")))
+        return min(delay or ERROR_RETRY_DELAY, ERROR_RETRY_DELAY) if problem else delay
+
+    def _remove_old_finalizer(self, model: ContinualModel) -> None:
+        if RUNS_FINALIZER in model.metadata.finalizers:
+            self._cluster.remove_finalizers(model)
+
+    def _reconcile_present(self, loaded_model: LoadedResource[ContinualModel]) -> timedelta | None:
+        """Reconciles a model that is not being deleted; an error becomes its status."""
+        model = loaded_model.resource
         try:
-            if model.metadata.deletion_timestamp:
-                return self._finalize(loaded_model)
-            return self._reconcile_existing(loaded_model)
+            return self._reconcile_rounds(loaded_model)
         except (
             *UNREPORTABLE_ERRORS,
             ConflictError,
         ):  # no status can be written, or somebody else was faster: the queue tries again
             raise
-        except BackendError as error:  # only a model that is being deleted cannot do without its back end
-            status = error_status(model, BACKEND_REACHABLE, reason=error.reason, message=str(error), now=self._clock())
         except AnamnesisError as error:
             status = error_status(model, READY, reason=_error_reason(error), message=str(error), now=self._clock())
         self._cluster.put_status(model, status)
         return ERROR_RETRY_DELAY
 
-    def _reconcile_existing(self, loaded_model: LoadedResource[ContinualModel]) -> timedelta | None:
+    def _reconcile_rounds(self, loaded_model: LoadedResource[ContinualModel]) -> timedelta | None:
         previous_state: ModelState | None = None
         backend_problem: BackendProblem | None = None
         for _ in range(MAXIMUM_ROUNDS):
@@ -112,13 +130,13 @@ class ModelReconciler:
             previous_state = state
             backend_problem = self._execute(actions, state, services)
             loaded_model = self._reader.refresh_model(loaded_model)
-        self._write_statuses(state, plan_input, planned_status)
+        status = self._write_statuses(state, plan_input, planned_status)
         if actions:
             return NEXT_ROUND_DELAY
         if not are_decisions_recorded:
             return RETRY_DELAY
-        self._remove_finalizer_when_idle(state)
-        return max(planned_status.requeue_at - state.now, timedelta(seconds=1)) if planned_status.requeue_at else None
+        requeue_times = [time for time in (planned_status.requeue_at, stalls_at(status)) if time]
+        return max(min(requeue_times) - state.now, timedelta(seconds=1)) if requeue_times else None
 
     def _execute(self, actions: Sequence[Action], state: ModelState, services: ModelServices) -> BackendProblem | None:
         """Executes actions; returns why the back end is not usable where one of them shows that."""
@@ -130,12 +148,16 @@ class ModelReconciler:
             return BackendProblem(error.reason, str(error))
         return state.backend_problem
 
-    def _write_statuses(self, state: ModelState, plan_input: PlanInput, planned_status: PlannedModelStatus) -> None:
+    def _write_statuses(
+        self, state: ModelState, plan_input: PlanInput, planned_status: PlannedModelStatus
+    ) -> ContinualModelStatus:
         for update in state.updates:
             self._publish_report(state, update)
             new_update_status = update_status(state, update, planned_status.updates[update.metadata.name], plan_input)
             self._cluster.put_status(update, new_update_status)
-        self._cluster.put_status(state.model.resource, model_status(state, plan_input, planned_status))
+        status = model_status(state, plan_input, planned_status)
+        self._cluster.put_status(state.model.resource, status)
+        return status
 
     def _publish_report(self, state: ModelState, update: ModelUpdate) -> None:
         """Writes the report about a version that is not decided yet; the status, written next, names it."""
@@ -143,43 +165,13 @@ class ModelReconciler:
         if name in state.gate_decisions and state.reports[name].digest != update.status.report_digest:
             self._cluster.create_config_map(report_config_map(update, state.reports[name]), owner=update)
 
-    def _remove_finalizer_when_idle(self, state: ModelState) -> None:
-        """Removes the finalizer where no run is live and this operator holds no open claim."""
-        model, registry = state.model.resource, state.registry
-        may_have_live_runs = state.backend_problem or any(not run.state.is_final for run in state.runs)
-        if RUNS_FINALIZER not in model.metadata.finalizers or may_have_live_runs:
-            return
-        if not open_claims(registry.history.claims, registry.results, state.operator_identity, state.now):
-            self._cluster.set_finalizers(model, ())
-
-    def _finalize(self, loaded_model: LoadedResource[ContinualModel]) -> timedelta | None:
-        """Cancels the runs of a model that is being deleted, releases its claims, then removes the finalizer."""
-        if RUNS_FINALIZER not in loaded_model.resource.metadata.finalizers:
-            return None
-        backend = make_guarded_backend(lambda: self._options.backend_factory(loaded_model), self._cluster.ensure_leader)
-        live_runs = [run for run in backend.runs(name_prefix(loaded_model.name)) if not run.state.is_final]
-        for run in live_runs:
-            backend.cancel(run)
-        self._release_claims(loaded_model)
-        self._cluster.set_finalizers(loaded_model.resource, ())
-        return None
-
-    def _release_claims(self, loaded_model: LoadedResource[ContinualModel]) -> None:
-        """A missing registry does not keep a model from being deleted: claims expire by themselves."""
-        try:
-            registry = self._registries.open_registry(loaded_model)
-            release_claims(registry, operator_identity(loaded_model.resource), self._clock())
-        except UNREPORTABLE_ERRORS:
-            raise
-        except AnamnesisError as error:
-            log.warning("%s: deleted, but its claims hold until they expire: %s", loaded_model.name, error)
-
 
 def _error_reason(error: AnamnesisError) -> str:
     reasons: dict[type[AnamnesisError], str] = {
+        SecretMissingError: SECRET_MISSING,
         OtherModelError: OTHER_MODEL,
-        IntegrityError: "RegistryDamaged",
-        UnreachableError: "RegistryUnreachable",
+        IntegrityError: REGISTRY_DAMAGED,
+        UnreachableError: REGISTRY_UNREACHABLE,
         RefusedError: REFUSED,
         InputError: INVALID_SPEC,
     }

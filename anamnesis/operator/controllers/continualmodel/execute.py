@@ -1,14 +1,17 @@
 """Executes the actions of a plan. Each action may be executed twice, or be interrupted anywhere and executed again."""
 
 import logging
+from dataclasses import replace
 from datetime import datetime
 
-from anamnesis.operator.api.annotations import LABEL_PREFIX, RUNS_FINALIZER
+from anamnesis.operator.api.annotations import LABEL_PREFIX
 from anamnesis.operator.api.api_model import API_VERSION, Metadata
 from anamnesis.operator.api.update import ModelUpdate, ModelUpdateSpec
 from anamnesis.operator.backends.base import Backend, PipelineJob
 from anamnesis.operator.controllers.continualmodel.gate_decisions import update_tests
+from anamnesis.operator.controllers.continualmodel.jobs import update_job
 from anamnesis.operator.controllers.continualmodel.names import claim_digest, update_name
+from anamnesis.operator.controllers.continualmodel.orphaned_updates import knows_place_of_runs
 from anamnesis.operator.controllers.continualmodel.plan_input import next_update_counter, required_new_patients
 from anamnesis.operator.controllers.continualmodel.state import ModelState
 from anamnesis.operator.controllers.continualmodel.state_reader import ModelServices
@@ -78,7 +81,7 @@ class ActionExecutor:
             counter=counter,
             replaced_test_sets=len(state.registry.history.replaced_test_sets),
         )
-        name = update_name(model.name, digest)
+        name = update_name(model.name, model.resource.metadata.uid, digest)
         trigger = UpdateTrigger(
             update=name,
             claim=digest,
@@ -104,16 +107,17 @@ class ActionExecutor:
             "base_version": action.base or None,
             "counter": counter,
             "request": request,
+            "backend": model.resource.spec.backend.location,
+            "registry": model.resource.spec.registry,
         }
         spec = ModelUpdateSpec.model_validate(fields, by_name=True, by_alias=False)
         labels = {f"{LABEL_PREFIX}model": model.name, f"{LABEL_PREFIX}site": action.site}
         metadata = Metadata(name=name, namespace=model.resource.metadata.namespace, labels=labels)
         document = {"apiVersion": API_VERSION, "kind": "ModelUpdate", "metadata": metadata, "spec": spec}
-        self._cluster.create(ModelUpdate.model_validate(document), owner=model.resource)
+        self._cluster.create(ModelUpdate.model_validate(document))  # without an owner: it outlives its model
 
     def _claim_update(self, action: ClaimUpdate) -> None:
         state, update = self._state, self._state.find_update(action.update)
-        self._add_finalizer()
         author, reason = state.operator_identity, f"update {action.update} with data of {update.spec.site}"
         claim = acquire_claim(
             self._registry,
@@ -127,15 +131,13 @@ class ActionExecutor:
             self._lost_claims.add(action.update)
 
     def _start_run(self, action: StartRun) -> None:
-        from anamnesis.pipelines.training.continual_update import compiled_pipeline, pipeline_arguments
-
         if action.update in self._lost_claims:
             return
         update = self._state.find_update(action.update)
-        request = update.spec.request
-        self._add_finalizer()
-        name, pipeline = f"{action.update}-{action.attempt}", compiled_pipeline(request.configuration.method)
-        self._backend.submit(PipelineJob(name, pipeline, pipeline_arguments(encode_object(request))))
+        if not knows_place_of_runs(update, self._state.model.resource):
+            self._cluster.delete(update)  # the next round creates it again, with the places that the model has now
+            return
+        self._backend.submit(update_job(update, f"{action.update}-{action.attempt}"))
 
     def _cancel_run(self, action: CancelRun) -> None:
         for run in self._state.runs:
@@ -162,10 +164,10 @@ class ActionExecutor:
             split_keys=state.split_keys,
             name=action.evaluation,
             due_at=action.due_at,
+            author=state.operator_identity,
         )
-        self._add_finalizer()
-        arguments = pipeline_arguments(request)
-        self._backend.submit(PipelineJob(f"{action.evaluation}-{action.attempt}", compiled_pipeline(), arguments))
+        run = f"{action.evaluation}-{action.attempt}"
+        self._backend.submit(PipelineJob(run, compiled_pipeline(), pipeline_arguments(replace(request, run=run))))
 
     @property
     def _backend(self) -> Backend:
@@ -174,9 +176,3 @@ class ActionExecutor:
 
     def _state_time(self) -> datetime:
         return self._state.now
-
-    def _add_finalizer(self) -> None:
-        """Keeps the model from being removed before its runs have ended."""
-        model = self._state.model.resource
-        if RUNS_FINALIZER not in model.metadata.finalizers:
-            self._cluster.set_finalizers(model, (RUNS_FINALIZER,))

@@ -10,7 +10,7 @@ from anamnesis.records import digest_hex, digest_json, encode
 
 def configuration_digest(model: ContinualModel) -> str:
     """Returns the digest of the model's learning configuration."""
-    return digest_json(encode(configuration(model.spec)))
+    return digest_json(encode(configuration(model.spec).identity))
 
 
 def claim_digest(
@@ -42,9 +42,13 @@ def claim_digest(
     return digest_json(claim_fields)
 
 
-def update_name(model: str, claim: str) -> str:
-    """Returns the name of the ModelUpdate with a claim."""
-    return f"{name_prefix(model)}{digest_hex(claim)[:10]}"
+def update_name(model: str, model_uid: str, claim: str) -> str:
+    """Returns the name of the ModelUpdate with a claim.
+
+    A model that was deleted and applied again has another uid: its updates and runs are not taken for those of the
+    deleted model, which are ended.
+    """
+    return f"{name_prefix(model)}{digest_hex(digest_json([model_uid, claim]))[:10]}"
 
 
 def evaluation_name(model: str, due_at: datetime) -> str:

@@ -4,15 +4,19 @@ from datetime import datetime
 
 from anamnesis.operator.api import LoadedResource, Site
 from anamnesis.operator.api.annotations import UPDATE_REQUEST_PREFIX
-from anamnesis.operator.api.condition_types import DECIDED, READABLE
+from anamnesis.operator.api.condition_types import DECIDED, READY
+from anamnesis.operator.api.reasons import UNREACHABLE
 from anamnesis.operator.api.schedule import next_firing
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.candidates import logged_candidate, merge_decision, site_candidates
+from anamnesis.operator.controllers.continualmodel.jobs import is_request_current
+from anamnesis.operator.controllers.continualmodel.missing_sites import describe_missing_site
 from anamnesis.operator.controllers.continualmodel.names import (
     claim_digest,
     configuration_digest,
     evaluation_name,
 )
+from anamnesis.operator.controllers.continualmodel.run_records import recorded_evaluation_run, recorded_update_run
 from anamnesis.operator.controllers.continualmodel.state import ModelState
 from anamnesis.operator.plan import (
     Candidate,
@@ -39,6 +43,7 @@ def build_plan_input(state: ModelState) -> PlanInput:
         sites=sites,
         withdrawal=describe_withdrawal(state.registry.history.withdrawal) if state.registry.history.withdrawal else "",
         backend_problem=state.backend_problem.message if state.backend_problem else "",
+        is_backend_refusing=state.backend_problem is not None and state.backend_problem.reason != UNREACHABLE,
         store_problem=str(state.store_error or ""),
         updates=tuple(_observe_update(state, update, sites) for update in state.updates),
         other_operator_deadline=_other_operator_deadline(state),
@@ -84,10 +89,13 @@ def _answered_counter(state: ModelState, site: str) -> int:
 
 def _observe_site(state: ModelState, name: str) -> ObservedSite:
     if name not in state.sites:
+        is_learned = any(version.site == name for _, version in state.registry.lineage)
         return ObservedSite(
-            problem=f"there is no Site {name!r} in this namespace",
+            problem=describe_missing_site(
+                name, is_learned=is_learned, updates=state.updates, sites=state.namespace_sites
+            ),
             answered_counter=_answered_counter(state, name),
-            is_missing=any(version.site == name for _, version in state.registry.lineage),
+            is_missing=is_learned,
         )
     site, source_status = state.sites[name], state.sites[name].resource.status.source
     fingerprint = source_fingerprint(site)
@@ -136,8 +144,8 @@ def _site_candidates(state: ModelState, current_results: list[UpdateResult]) -> 
 
 def _source_problem(site: LoadedResource[Site]) -> str:
     """Why the source is not readable; its last known fingerprint stays in the status."""
-    readable_condition = site.resource.status.condition(READABLE)
-    return readable_condition.message if readable_condition and readable_condition.status == "False" else ""
+    ready_condition = site.resource.status.condition(READY)
+    return ready_condition.message if ready_condition and ready_condition.status == "False" else ""
 
 
 def _observe_update(state: ModelState, update: ModelUpdate, sites: dict[str, ObservedSite]) -> ObservedUpdate:
@@ -159,6 +167,7 @@ def _observe_update(state: ModelState, update: ModelUpdate, sites: dict[str, Obs
         source_fingerprint=spec.source_fingerprint,
         base=spec.base_version or "",
         is_current=spec.claim == current_claim,
+        is_request_current=result is not None or is_request_current(state, update),
         created_at=update.metadata.creation_timestamp or state.now,
         claim=_observe_claim(state, spec.claim),
         runs=state.runs_of(update.metadata.name),
@@ -167,6 +176,7 @@ def _observe_update(state: ModelState, update: ModelUpdate, sites: dict[str, Obs
         is_promoted=version in registry.history.lineage,
         is_superseded=version in registry.history.superseding_entries,
         last_status=_last_status(update),
+        recorded_run=recorded_update_run(update.status),
     )
 
 
@@ -223,4 +233,5 @@ def _observe_evaluation(state: ModelState) -> ObservedEvaluation | None:
         name=name,
         runs=() if schedule.due_result else state.runs_of(name),
         result=schedule.due_result,
+        recorded_run=recorded_evaluation_run(state.model.resource.status),
     )

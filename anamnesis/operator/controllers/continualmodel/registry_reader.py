@@ -11,21 +11,20 @@ from anamnesis.records import LogEntry
 from anamnesis.registry import (
     History,
     RequiredTestSet,
-    build_history,
     list_update_results,
     read_evaluations,
     read_scheduled_evaluation,
     read_version,
 )
+from anamnesis.registry.log_reader import history_of
 from anamnesis.registry.promotion import tests_and_earlier_sets
-from anamnesis.registry.registry_store import signing_of
 from anamnesis.registry.run_results import SCHEDULED_EVALUATIONS
 from anamnesis.storage import Store
 
 
 def read_registry(registry: Store, entries: tuple[LogEntry, ...]) -> RegistryState:
     """Returns the log, of which ``entries`` were read, with the results and versions that it needs."""
-    history = build_history(entries, signing_of(registry).is_signed)
+    history = history_of(registry, entries)
     results = {result.trigger.claim: result for result in list_update_results(registry)}
     digests = {*history.lineage, *(result.version for result in results.values() if result.version)}
     versions = {digest: read_version(registry, digest) for digest in sorted(digests)}

@@ -107,6 +107,7 @@ class ModelState:
     Attributes:
         model: the resource.
         sites: those of its sites that exist.
+        namespace_sites: all Sites of the namespace where one of the model's does not exist, else none.
         updates: its ModelUpdates, oldest first.
         registry: see ``RegistryState``.
         learned_sites: the model's sites that the champion has learned, in that order, each with its test set in force.
@@ -125,6 +126,7 @@ class ModelState:
 
     model: LoadedResource[ContinualModel]
     sites: Mapping[str, LoadedResource[Site]]
+    namespace_sites: Mapping[str, LoadedResource[Site]]
     updates: tuple[ModelUpdate, ...]
     registry: RegistryState
     learned_sites: tuple[SiteRef, ...]

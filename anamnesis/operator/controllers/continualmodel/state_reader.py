@@ -15,13 +15,17 @@ from anamnesis.operator.controllers.continualmodel.gate_decisions import (
     undecided_versions,
     versions_and_bases,
 )
+from anamnesis.operator.controllers.continualmodel.jobs import mark_outdated_runs
 from anamnesis.operator.controllers.continualmodel.log_verification import verify_entries
+from anamnesis.operator.controllers.continualmodel.names import evaluation_name
+from anamnesis.operator.controllers.continualmodel.orphaned_updates import belongs_to
 from anamnesis.operator.controllers.continualmodel.registry_reader import (
     read_evaluation_schedule,
     read_registry,
     read_stored_evaluations,
 )
 from anamnesis.operator.controllers.continualmodel.reports import build_reports, unreported_versions
+from anamnesis.operator.controllers.continualmodel.run_failures import RunFailures
 from anamnesis.operator.controllers.continualmodel.state import (
     BackendProblem,
     ModelState,
@@ -35,6 +39,7 @@ from anamnesis.operator.controllers.continualmodel.validation import (
 )
 from anamnesis.operator.controllers.options import ReconcileOptions
 from anamnesis.operator.controllers.registries import Registries
+from anamnesis.operator.controllers.registry_access import operator_identity
 from anamnesis.operator.requests import gate_policy, learned_site_refs
 from anamnesis.operator.runtime.cluster import Cluster
 from anamnesis.operator.spec_checks import find_problems
@@ -71,6 +76,7 @@ class StateReader:
 
     def __init__(self, cluster: Cluster, clock: Clock, options: ReconcileOptions, registries: Registries) -> None:
         self._cluster, self._clock, self._options, self._registries = cluster, clock, options, registries
+        self._run_failures = RunFailures()
 
     def read(
         self,
@@ -91,15 +97,22 @@ class StateReader:
         """
         model, namespace = loaded_model.resource, loaded_model.resource.metadata.namespace or ""
         sites = self._read_sites(loaded_model)
-        updates = self._cluster.list(ModelUpdate, namespace, {"spec.model": loaded_model.name})
+        all_updates = self._cluster.list(ModelUpdate, namespace, {"spec.model": loaded_model.name})
+        updates = [update for update in all_updates if belongs_to(update, model)]
+        # runs before results: a run that is seen as ended has its result in the registry that is read after it
+        backend, runs, backend_problem = self._read_runs(loaded_model, updates, backend_problem)
         store, registry = self._read_registry(loaded_model, sites)
         now = self._clock()
         learned_sites, store_error = self._read_learned_sites(loaded_model, sites, registry)
         gate_state = _read_gate_state(store, model, registry, updates, learned_sites, previous_state)
-        backend, runs, backend_problem = self._read_runs(loaded_model, backend_problem)
+        schedule = read_evaluation_schedule(store, model, registry.champion, now)
+        unfinished = {update.metadata.name for update in updates if registry.result_of(update) is None}
+        if schedule.due_at and not schedule.due_result:
+            unfinished.add(evaluation_name(loaded_model.name, schedule.due_at))
         state = ModelState(
             model=loaded_model,
             sites=sites,
+            namespace_sites=self._read_namespace_sites(loaded_model, sites),
             updates=tuple(sorted(updates, key=_creation_order)),
             registry=registry,
             learned_sites=learned_sites,
@@ -107,8 +120,8 @@ class StateReader:
             evaluations=gate_state.evaluations,
             gate_decisions=gate_state.decisions,
             reports=gate_state.reports,
-            schedule=read_evaluation_schedule(store, model, registry.champion, now),
-            runs=runs,
+            schedule=schedule,
+            runs=self._run_failures.explain(runs, unfinished, store, operator_identity(model), now),
             backend_problem=backend_problem,
             split_keys=self._split_keys(loaded_model, sites),
             spec_problem="; ".join(find_problems(loaded_model, sites)),
@@ -124,7 +137,8 @@ class StateReader:
         model_registry = self._registries.open_model(loaded_model, sites)
         store, entries = model_registry.store, model_registry.entries
         model = loaded_model.resource
-        approvals = self._cluster.list(UpdateApproval, model.metadata.namespace or "")
+        is_signed = bool(store.signing.public_keys)  # else nothing is verified, and the approvals are not needed
+        approvals = self._cluster.list(UpdateApproval, model.metadata.namespace or "") if is_signed else ()
         registry = replace(
             read_registry(store, entries),
             is_established=model_registry.is_established,
@@ -139,7 +153,10 @@ class StateReader:
         return {name: split_key_reference(loaded_model, site, folder / "split.key") for name, site in sites.items()}
 
     def _read_runs(
-        self, loaded_model: LoadedResource[ContinualModel], problem: BackendProblem | None
+        self,
+        loaded_model: LoadedResource[ContinualModel],
+        updates: Sequence[ModelUpdate],
+        problem: BackendProblem | None,
     ) -> tuple[Backend | None, tuple[Run, ...], BackendProblem | None]:
         """The back end and the model's runs; none where ``problem`` is given or found."""
         if problem:
@@ -148,7 +165,7 @@ class StateReader:
             backend = make_guarded_backend(
                 lambda: self._options.backend_factory(loaded_model), self._cluster.ensure_leader
             )
-            return backend, backend.runs(name_prefix(loaded_model.name)), None
+            return backend, mark_outdated_runs(backend, backend.runs(name_prefix(loaded_model.name)), updates), None
         except BackendError as error:
             return None, (), BackendProblem(error.reason, str(error))
 
@@ -174,6 +191,14 @@ class StateReader:
         check_split_keys(loaded_model, sites)
         check_task_definitions(loaded_model, sites)
         return sites
+
+    def _read_namespace_sites(
+        self, loaded_model: LoadedResource[ContinualModel], sites: Mapping[str, LoadedResource[Site]]
+    ) -> Mapping[str, LoadedResource[Site]]:
+        """All Sites of the namespace, where one of the model's is missing: it may have another name now."""
+        if len(sites) == len(loaded_model.resource.spec.sites):
+            return {}
+        return self._registries.read_namespace_sites(loaded_model)
 
     def _read_learned_sites(
         self,

@@ -11,13 +11,15 @@ from anamnesis.operator.api.site import Site
 from anamnesis.operator.api.status import SourceStatus
 from anamnesis.operator.polling.poll import poll_source
 from anamnesis.operator.runtime.cluster import Cluster
-from anamnesis.operator.source_credentials import DICOM_VARIABLES, REQUIRED_SECRET_KEYS, source_environment
+from anamnesis.operator.source_credentials import (
+    AWS_KEYS,
+    DICOM_VARIABLES,
+    REQUIRED_SECRET_KEYS,
+    SecretMissingError,
+    source_environment,
+)
 from anamnesis.operator.spec_checks import find_site_problem
-from anamnesis.records import AnamnesisError, InputError
-
-
-class SecretMissingError(InputError):
-    """The Secret with a source's credentials is missing, or the operator may not read it."""
+from anamnesis.records import AnamnesisError, InputError, RefusedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +31,14 @@ class PolledSource:
         source: the state of the source; the last known one where the poll failed; none where none is known.
         error: why the poll failed, or none.
         now: when the source was polled.
+        note: what could not be checked about the listing, for a person; else empty.
     """
 
     site: Site
     source: SourceStatus | None
     error: AnamnesisError | None
     now: datetime
+    note: str = ""
 
 
 def poll_site(cluster: Cluster, site: Site, environment: Mapping[str, str], now: datetime) -> PolledSource:
@@ -51,20 +55,42 @@ def poll_site(cluster: Cluster, site: Site, environment: Mapping[str, str], now:
     """
     secret, known_source = _read_secret(cluster, site), _known_source(site)
     try:
+        _check_spec(site)
         if secret is None:
             name = site.spec.source.credentials_secret.name if site.spec.source.credentials_secret else ""
             raise SecretMissingError(
                 f"spec.source.credentialsSecret: the Secret {name!r} does not exist or is not readable; "
                 "create the Secret in the Site's namespace, or give the operator the right to read it"
             )
-        if problem := find_site_problem(LoadedResource(site, Path("/"))):
-            raise InputError(problem)
         _check_secret_keys(site, secret)
         _check_split_key(cluster, site)
         operator_environment = {name: value for name, value in environment.items() if name not in DICOM_VARIABLES}
-        return PolledSource(site, _poll(site, operator_environment | source_environment(secret), now), None, now)
+        source_variables = operator_environment | source_environment(secret)
+        _check_bucket_keys(site, source_variables)
+        source, note = _poll(site, source_variables, now)
+        return PolledSource(site, source, None, now, note)
+    except RefusedError as error:
+        lacks_secret = site.spec.source.type in ("DICOMweb", "Orthanc") and not site.spec.source.credentials_secret
+        hint = ", in a Secret that spec.source.credentialsSecret names; it names none" if lacks_secret else ""
+        return PolledSource(site, known_source, RefusedError(f"{error}{hint}"), now)
     except AnamnesisError as error:
         return PolledSource(site, known_source, error, now)
+
+
+def _check_spec(site: Site) -> None:
+    """Refuses what the API server accepts, and what means nothing on a cluster.
+
+    Raises:
+        InputError: names the field.
+    """
+    source_url(site.spec, None)
+    if not site.spec.store.startswith(("s3://", "file:///")):
+        raise InputError(
+            "spec.store: expected s3://bucket/prefix or file:///absolute/path on a cluster, "
+            f"found {site.spec.store!r}; correct the address"
+        )
+    if problem := find_site_problem(LoadedResource(site, Path("/"))):
+        raise InputError(problem)
 
 
 def _check_secret_keys(site: Site, secret: Mapping[str, str]) -> None:
@@ -81,6 +107,26 @@ def _check_secret_keys(site: Site, secret: Mapping[str, str]) -> None:
             f"spec.source.credentialsSecret: the Secret {reference.name!r} needs the keys {needed} for a source of "
             f"type {source_type}, and has {', '.join(sorted(secret)) or 'no key'}; add the keys"
         )
+
+
+def _check_bucket_keys(site: Site, environment: Mapping[str, str]) -> None:
+    """Refuses a source or a label manifest in a bucket whose keys nobody gave.
+
+    Raises:
+        InputError: names the field of the bucket, and where its keys belong.
+    """
+    manifest = site.spec.labels.manifest or ""
+    field = "spec.labels.manifest" if manifest.startswith("s3://") else ""
+    field = "spec.source" if site.spec.source.type == "S3" else field
+    if not field or all(environment.get(key) for key in AWS_KEYS):
+        return
+    reference = site.spec.source.credentials_secret
+    remedy = (
+        f"add them to the Secret {reference.name!r}"
+        if reference
+        else "write them into a Secret of the Site's namespace, and name it in spec.source.credentialsSecret"
+    )
+    raise InputError(f"{field} is in a bucket, and nobody gave its keys, {' and '.join(AWS_KEYS)}; {remedy}")
 
 
 def _check_split_key(cluster: Cluster, site: Site) -> None:
@@ -116,9 +162,10 @@ def _known_source(site: Site) -> SourceStatus | None:
     return site.status.source if site.status.observed_generation == site.metadata.generation else None
 
 
-def _poll(site: Site, environment: Mapping[str, str], now: datetime) -> SourceStatus:
+def _poll(site: Site, environment: Mapping[str, str], now: datetime) -> tuple[SourceStatus, str]:
+    """Returns the state of the source, and the note of the poll."""
     known_source, previous_source = _known_source(site), site.status.source
-    url, cursor = source_url(site.spec.source, None), known_source.cursor if known_source else ""
+    url, cursor = source_url(site.spec, None), known_source.cursor if known_source else ""
     poll_result = poll_source(url, site.spec.labels.manifest or "", cursor, environment)
     source_state = poll_result.source_state
     if source_state is None:
@@ -127,7 +174,7 @@ def _poll(site: Site, environment: Mapping[str, str], now: datetime) -> SourceSt
                 f"{url}: the first poll returned no listing; this is a fault of the program; "
                 "report it with the operator's log"
             )
-        return known_source.model_copy(update={"cursor": poll_result.cursor})
+        return known_source.model_copy(update={"cursor": poll_result.cursor}), poll_result.note
     is_unchanged = previous_source is not None and previous_source.fingerprint == source_state.fingerprint
     fields = {
         "fingerprint": source_state.fingerprint,
@@ -140,4 +187,4 @@ def _poll(site: Site, environment: Mapping[str, str], now: datetime) -> SourceSt
         ),
         "cursor": poll_result.cursor,
     }
-    return SourceStatus.model_validate(fields, by_name=True, by_alias=False)
+    return SourceStatus.model_validate(fields, by_name=True, by_alias=False), poll_result.note

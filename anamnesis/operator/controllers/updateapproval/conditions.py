@@ -14,9 +14,12 @@ def approval_status(
 ) -> UpdateApprovalStatus:
     """Returns the status of an approval."""
     is_recorded = None if planned_status.state is ApprovalState.PENDING else not planned_status.state.is_refused
-    conditions = (
-        make_condition(condition_types.RECORDED, is_recorded, planned_status.state.value, planned_status.message),
-    )
+    reason, message = planned_status.state.value, planned_status.message
+    conditions = [make_condition(condition_types.RECORDED, is_recorded, reason, message)]
+    if is_recorded is None:
+        conditions.append(make_condition(condition_types.RECONCILING, True, reason, message))
+    elif not is_recorded and planned_status.state is not ApprovalState.RECORDED_BEFORE:  # the log has the decision
+        conditions.append(make_condition(condition_types.STALLED, True, reason, message))
     named_conditions = with_names(conditions, approval.metadata.namespace, approval.spec.model or "")
     generation = approval.metadata.generation
     values = {

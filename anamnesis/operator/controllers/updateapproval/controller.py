@@ -7,10 +7,11 @@ written in one step, at one position of the log; the status repeats what the log
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from anamnesis.operator.api import ContinualModel, LoadedResource, UpdateApproval
+from anamnesis.operator.api.admission import ApprovalPolicy
 from anamnesis.operator.api.candidate_report import CandidateReport
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.controllers.registries import Registries
@@ -92,7 +93,7 @@ class ApprovalReconciler:
             return True
         try:
             registry = self._open_registry(loaded_model)
-            admission_policy_since = self._cluster.approval_policy_in_force_since()
+            admission_policy = self._cluster.approval_policy()
         except _UNREPORTABLE_ERRORS:
             raise
         except AnamnesisError as error:
@@ -101,7 +102,7 @@ class ApprovalReconciler:
         is_complete = True
         for approval in pending_approvals:
             try:
-                status = self._decide(loaded_model.resource, approval, registry, admission_policy_since)
+                status = self._decide(loaded_model.resource, approval, registry, admission_policy)
             except _UNREPORTABLE_ERRORS:
                 raise
             except AnamnesisError as error:  # one damaged version must not keep the other decisions from the log
@@ -123,14 +124,14 @@ class ApprovalReconciler:
         model: ContinualModel,
         approval: PendingApproval,
         registry: Store,
-        admission_policy_since: datetime | None,
+        admission_policy: ApprovalPolicy,
     ) -> PlannedApprovalStatus:
         """Decides about an approval, and writes it to the log unless another process was faster."""
         if approval.problem:
             raise approval.problem
         log = Log(registry)
         observed = self._observe(model, approval, registry, log.entries(), log.history())
-        status = decide_approval(observed, admission_policy_since)
+        status = decide_approval(observed, admission_policy)
         if status.state is not ApprovalState.PENDING:
             return status
         self._record(approval.resource, observed, registry)
@@ -140,7 +141,7 @@ class ApprovalReconciler:
                 f"{registry.url}: the entry that records this decision does not count, because no key of "
                 "spec.registry.signing signed it; correct the keys of the operator and of the model"
             )
-        return decide_approval(replace(observed, entry=entry), admission_policy_since)
+        return decide_approval(replace(observed, entry=entry), admission_policy)
 
     def _observe(
         self,

@@ -56,24 +56,27 @@ _TASK_PANELS = (
         Query(_task_query("first_ratio"), "first"),
         Query(_task_query("forgotten_ratio"), "forgotten"),
         Query(_task_query("margin_ratio"), "margin"),
-        Query(_task_query("floor_ratio"), "floor"),
+        Query(_task_query("floor_ratio"), "floor", may_be_empty=True),
+        Query(_task_query("ceiling_ratio"), "ceiling", may_be_empty=True),
         Query(_task_query("score_ratio", "recent"), "recent", may_be_empty=True),
         Query(_task_query("saliency_ratio"), "saliency", may_be_empty=True),
-        units=("percentunit",) * 7,
+        units=(*("none",) * 7, "percentunit"),
         description="The champion on each frozen test set, compared with the first accepted version. "
-        "Recent: once a scheduled evaluation found enough new cases. Saliency: where it was measured.",
+        "Ceiling: of a metric where lower is better. Recent: once a scheduled evaluation found enough new cases. "
+        "Saliency: where it was measured.",
         overrides=(link_to_model(),),
         empty_text=_NO_CHAMPION_TEXT,
     ),
 )
 _TREND_PANELS = (
     line_panel(
-        "Accuracy against the first accepted version",
+        "Score against the first accepted version",
         Query(
             f"-max by (namespace, model) (anamnesis_task_forgotten_ratio{_NAMESPACE_SELECTOR})",
             "{{namespace}}/{{model}}",
         ),
-        description="Score minus that of the first accepted version, for each model's worst task.",
+        unit="none",
+        description="How much better the score is than that of the first accepted version: each model's worst task.",
         empty_text=_NO_CHAMPION_TEXT,
     ),
     line_panel(
@@ -83,6 +86,7 @@ _TREND_PANELS = (
             f" - anamnesis_task_forgotten_ratio{_NAMESPACE_SELECTOR})",
             "{{namespace}}/{{model}}",
         ),
+        unit="none",
         description="For each model's worst task; below 0 the alert AnamnesisOldTaskAccuracyDrop fires.",
         empty_text=_NO_CHAMPION_TEXT,
         red_below_zero=True,
@@ -131,7 +135,7 @@ _ALERT_PANELS = (
 _SITE_PANELS = (
     table_panel(
         "Sources",
-        Query(_site_query(f"anamnesis_site_readable{_NAMESPACE_SELECTOR}"), "readable"),
+        Query(_site_query(f"anamnesis_site_ready{_NAMESPACE_SELECTOR}"), "readable"),
         Query(_site_query(f"anamnesis_site_files{_NAMESPACE_SELECTOR}"), "files"),
         Query(_site_query(f"time() - anamnesis_site_changed_timestamp_seconds{_NAMESPACE_SELECTOR}"), "unchanged for"),
         Query(_site_query(f"time() - anamnesis_site_polled_timestamp_seconds{_NAMESPACE_SELECTOR}"), "time since poll"),

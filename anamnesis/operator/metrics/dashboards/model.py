@@ -1,4 +1,4 @@
-"""The dashboard of one model: accuracy on each task, over versions and time; sites, updates, approvals, decisions."""
+"""The dashboard of one model: the score on each task, over versions and time; sites, updates, approvals, decisions."""
 
 from anamnesis.operator.metrics.dashboards.grafana import Dashboard, DashboardPanel, Query
 from anamnesis.operator.metrics.dashboards.panels import line_panel, stat_panel, state_panel, table_panel
@@ -31,8 +31,11 @@ def _score_panel(
         Query(_task_query("score_ratio", selector), _SERIES_NAME, may_be_empty),
         Query(_task_query("score_low_ratio", selector), f"{_SERIES_NAME}, low", True),
         Query(_task_query("score_high_ratio", selector), f"{_SERIES_NAME}, high", True),
-        Query(_task_query(limit), f"{_SERIES_NAME}, floor"),
-        description=f"{description} Low and high: bounds of its 95 % confidence interval, where it was computed.",
+        Query(_task_query(limit), f"{_SERIES_NAME}, floor", True),
+        Query(_task_query("ceiling_ratio"), f"{_SERIES_NAME}, ceiling", True),
+        unit="none",
+        description=f"{description} Low and high: bounds of its 95 % confidence interval, where it was computed. A "
+        "metric where lower is better has a ceiling instead of a floor; anamnesis_task_info names the unit.",
         empty_text=empty_text,
     )
 
@@ -45,12 +48,12 @@ def _version_matrix_panel() -> DashboardPanel:
     )
     matrix_options = {"rowField": "site", "columnField": "champion", "valueField": "Value", "emptyValue": "null"}
     return DashboardPanel(
-        "Accuracy of each version",
+        "Score of each version",
         "table",
         (Query(version_query),),
         description="The score on each site's frozen test set while a version was champion, within the time range: a "
         "row for each site, a column for each version.",
-        unit="percentunit",
+        unit="none",
         width=24,
         transformations=({"id": "groupingToMatrix", "options": matrix_options},),
         empty_text=_NO_CHAMPION_TEXT,
@@ -119,7 +122,9 @@ _TASK_PANELS = (
         "Forgetting",
         Query(_task_query("forgotten_ratio"), _SERIES_NAME),
         Query(_task_query("margin_ratio"), f"{_SERIES_NAME}, margin"),
-        description="Score of each task below that of the first accepted version. Above the margin, an alert fires.",
+        unit="none",
+        description="How much worse each task scores than the first accepted version, in the unit of its metric. Above "
+        "the margin, an alert fires.",
         empty_text=_NO_CHAMPION_TEXT,
     ),
     line_panel(

@@ -10,6 +10,7 @@ from fakes.memory_store import MemoryStore
 
 from anamnesis.operator.api import LoadedResource
 from anamnesis.operator.api.condition_types import READY, STALLED
+from anamnesis.operator.api.training import TrainingSpec
 from anamnesis.operator.controllers.continualmodel.conditions import model_status, update_status
 from anamnesis.operator.controllers.continualmodel.plan_input import build_plan_input
 from anamnesis.operator.controllers.continualmodel.state import ModelState
@@ -47,6 +48,16 @@ def test_a_state_without_registry_and_back_end_gives_the_same_plan_and_statuses(
     assert [task.site for task in status.tasks] == ["north"]
     for update in copied_state.updates:
         update_status(copied_state, update, planned_status.updates[update.metadata.name], plan_input)
+
+
+def test_the_status_says_that_a_rate_that_nobody_set_is_kept(network: HospitalNetwork) -> None:
+    hospital = FakeHospital(network, {"training": {"learningRate": "0.003"}})
+    network.add_data("north", "a")
+    hospital.run_update()
+    assert hospital.model.status.learning_rate == "0.003"
+    hospital.edit_model(training=TrainingSpec())
+    hospital.reconcile()
+    assert hospital.model.status.learning_rate.startswith("0.003: spec.training.learningRate is not set")
 
 
 def test_an_idle_model_costs_few_reads(

@@ -3,17 +3,21 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from builders.kstatus import CURRENT, FAILED, IN_PROGRESS, kstatus
 from builders.orthanc_server import OrthancServer
 from builders.resource_documents import document, site_spec
+from fakes.dicomweb_server import FakeDicomweb, FakeStudy, serve_dicomweb
 from fakes.memory_cluster import MemoryCluster
 
 from anamnesis.operator.api.site import Site
 from anamnesis.operator.controllers.options import ReconcileOptions
 from anamnesis.operator.controllers.site.controller import SiteReconciler
+from anamnesis.operator.runtime.cache import Cache
 from anamnesis.operator.runtime.reconcile_key import ReconcileKey
 from anamnesis.operator.source_credentials import source_environment
 from anamnesis.records import UnreachableError
 from anamnesis.snapshots.phantoms import write_phantom_site
+from anamnesis.sources.study_listing import UNDATED_NOTE
 from anamnesis.storage.store import open_store
 
 KEY = ReconcileKey("Site", "hospital", "ward")
@@ -45,16 +49,25 @@ class PolledSite:
         return stored_site
 
     def poll(self, environment: dict[str, str] | None = None) -> tuple[str, str]:
-        """Reconciles a minute later; returns reason and message of ``Readable``."""
+        """Reconciles a minute later; returns reason and message of ``Ready``."""
         self.time += timedelta(minutes=1)
         requeue_after = self.reconcile(environment)
         assert requeue_after is not None
         assert timedelta(seconds=54) <= requeue_after <= timedelta(seconds=66)
-        condition, stalled = self.site.status.conditions
-        assert (stalled.type, stalled.status) == ("Stalled", str(condition.reason != "Readable"))
+        condition, _, stalled = self.site.status.conditions
         assert stalled.message == ("" if condition.reason == "Readable" else condition.message)
-        assert (condition.type, condition.status) == ("Readable", str(condition.reason == "Readable"))
+        assert (condition.type, condition.status) == ("Ready", str(condition.reason == "Readable"))
+        assert kstatus(self.site) == self.expected_state(condition.reason)
         return condition.reason, condition.message
+
+    def expected_state(self, reason: str) -> str:
+        """What tools should see: what may come back is in progress for five minutes."""
+        if reason == "Readable":
+            return CURRENT
+        problem_time = self.site.status.problem_time
+        assert problem_time is not None
+        may_come_back = reason in ("Unreachable", "SecretMissing") and self.time - problem_time < timedelta(minutes=5)
+        return IN_PROGRESS if may_come_back else FAILED
 
     def reconcile(self, environment: dict[str, str] | None = None) -> timedelta | None:
         return SiteReconciler(self.cluster, lambda: self.time, reconcile_options(environment or {})).reconcile(KEY)
@@ -97,7 +110,7 @@ def test_a_site_is_told_what_arrives_and_since_when(polled_site: PolledSite, fol
     assert polled_site.poll() == ("Readable", "2 files")
     assert polled_site.site.status.source.last_change_time == polled_site.time
     assert polled_site.site.status.observed_generation == 1
-    assert [event[2] for event in polled_site.cluster.events] == ["Readable", "NothingToDo"]
+    assert polled_site.cluster.events == []  # a first status without a fault makes no event
 
 
 def test_nothing_new_is_told_now_and_then_only(polled_site: PolledSite, folder):
@@ -122,7 +135,7 @@ def test_an_unreadable_source_keeps_what_was_known(polled_site: PolledSite, fold
     polled_site.poll()
     assert polled_site.site.status.source == source_state
     events = [event[1:3] for event in polled_site.cluster.events if event[2] != "NothingToDo"]
-    assert list(dict.fromkeys(events[:2])) == [("Normal", "Readable"), ("Warning", "NotFound")]
+    assert events[0] == ("Warning", "NotFound")
     assert events[-1] == ("Normal", "Readable")
 
 
@@ -178,6 +191,9 @@ def test_a_dicom_server_that_goes_and_comes_back(polled_site: PolledSite, orthan
         "username": user,
         "password": orthanc.environment["DICOM_PASSWORD"],
     }
+    message = "the server has no study that matches spec.source.orthanc.query (modalities OT)"
+    assert polled_site.poll() == ("Readable", f"no data has arrived yet: {message}")
+    polled_site.set_source({**source, "orthanc": {"url": orthanc.url, "query": {"modalities": ["DX"]}}})
     assert polled_site.poll() == ("Readable", "4 files, at most 2 patients")
     source_state = polled_site.site.status.source
     orthanc.stop()
@@ -187,6 +203,28 @@ def test_a_dicom_server_that_goes_and_comes_back(polled_site: PolledSite, orthan
     assert polled_site.poll()[0] == "Readable"
     assert polled_site.site.status.source == source_state
     assert "SANLUCA" not in polled_site.site.status.model_dump_json()
+
+
+def test_a_list_that_a_server_cuts_is_never_a_smaller_source(polled_site: PolledSite, tmp_path):
+    studies = [FakeStudy(f"1.2.{day}", f"202401{day:02}" if day != 7 else "") for day in range(1, 31)]
+    fake = FakeDicomweb(studies)
+    (tmp_path / "labels.csv").write_text("file,label")
+    labels = {"from": "Manifest", "manifest": (tmp_path / "labels.csv").as_uri()}
+    with serve_dicomweb(fake) as url:
+        source = {"type": "DICOMweb", "dicomweb": {"url": url, "query": {"modalities": []}}}
+        polled_site.create(source, **labels)
+        assert polled_site.poll() == ("Readable", "30 files, at most 1 patient")
+        source_state = polled_site.site.status.source
+        fake.cap = 10
+        reason, message = polled_site.poll()
+        assert (reason, "an unknown number is missing; raise the server's limit" in message) == ("IncompleteList", True)
+        assert polled_site.site.status.source == source_state
+        polled_site.set_source({**source, "dicomweb": {"url": url, "query": {"modalities": [], "from": "20240105"}}})
+        assert polled_site.poll() == ("Readable", "25 files, at most 1 patient")
+        polled_site.set_source(source)
+        fake.studies = [study for study in studies if study.date]
+        reason, message = polled_site.poll()
+        assert (reason, message) == ("Readable", f"29 files, at most 1 patient; {UNDATED_NOTE}")
 
 
 def test_a_manifest_outside_counts(polled_site: PolledSite, folder, tmp_path):
@@ -253,3 +291,45 @@ def test_a_split_key_that_no_run_could_read_is_told_before_the_first_run(polled_
     assert (reason, "the Secret 'split' has no key 'hmac'" in message) == ("Invalid", True)
     polled_site.cluster.secrets["hospital", "split"] = {"hmac": "k" * 64}
     assert polled_site.poll()[0] == "Readable"
+
+
+@pytest.mark.parametrize("secret", [None, {"username": "anna", "password": "p"}])
+def test_a_bucket_without_keys_is_told_by_its_field(polled_site: PolledSite, secret: dict[str, str] | None) -> None:
+    reference = {"credentialsSecret": {"name": "pacs"}} if secret else {}
+    polled_site.cluster.secrets[KEY.namespace, "pacs"] = secret or {}
+    source = {"type": "DICOMweb", "dicomweb": {"url": "https://pacs"}, **reference}
+    polled_site.create(source, manifest="s3://labels/ward.csv", **{"from": "Manifest"})
+    reason, message = polled_site.poll()
+    assert reason == "Invalid"
+    assert message.startswith("spec.labels.manifest is in a bucket, and nobody gave its keys, AWS_ACCESS_KEY_ID and")
+    assert ("add them to the Secret 'pacs'" in message) == (secret is not None)
+
+
+def test_a_poll_starts_from_what_the_watches_reported_unless_they_lack_the_last_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    polled, cache, reads = PolledSite(), Cache(), list[str]()
+    polled.create({"type": "Folder", "folder": {"path": str(tmp_path)}})
+    read_site = polled.cluster.get
+    reconciler = SiteReconciler(polled.cluster, lambda: polled.time, reconcile_options({}), cache)
+
+    def report_to_cache() -> None:
+        cache.put("Site", polled.site.model_dump(mode="json", by_alias=True, exclude_none=True), observed_at=0)
+
+    def poll() -> int:
+        """Returns how often the API server was asked for the Site."""
+        polled.time += timedelta(minutes=5)  # so that each status is written
+        reads.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(polled.cluster, "get", lambda *names: (reads.append(names[-1]), read_site(*names))[1])
+            assert reconciler.reconcile(KEY) is not None
+        assert polled.site.status.last_poll_time == polled.time
+        return len(reads)
+
+    report_to_cache()
+    assert poll() == 1, "a new process does not know what was written last"
+    assert poll() == 1, "the watch has not reported the status yet"
+    report_to_cache()
+    assert poll() == 0
+    cache.remove("Site", polled.site.model_dump(mode="json", by_alias=True))
+    assert poll() == 1

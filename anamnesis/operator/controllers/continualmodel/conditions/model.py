@@ -1,6 +1,7 @@
 """The status of a ContinualModel."""
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 
 from anamnesis.operator.api import condition_types, reasons
@@ -13,7 +14,10 @@ from anamnesis.operator.api.conditions import (
     with_names,
 )
 from anamnesis.operator.api.model import ContinualModel
+from anamnesis.operator.api.problems import Problem, Severity, judge
 from anamnesis.operator.api.status import ContinualModelStatus
+from anamnesis.operator.backends.base import Run
+from anamnesis.operator.controllers.continualmodel.conditions.problems import find_problems
 from anamnesis.operator.controllers.continualmodel.conditions.returned_patients import returned_patients_condition
 from anamnesis.operator.controllers.continualmodel.conditions.task_scores import (
     drifting_condition,
@@ -23,18 +27,14 @@ from anamnesis.operator.controllers.continualmodel.conditions.task_scores import
 from anamnesis.operator.controllers.continualmodel.conditions.unverified_promotion import (
     unverified_promotion_condition,
 )
+from anamnesis.operator.controllers.continualmodel.run_records import cancelling_time
 from anamnesis.operator.controllers.continualmodel.state import BackendProblem, ModelState, RegistryState
-from anamnesis.operator.plan import PlanInput, PlannedModelStatus, PlannedSiteStatus, SiteState, UpdateState
+from anamnesis.operator.plan import PlanInput, PlannedModelStatus, PlannedSiteStatus, UpdateState
+from anamnesis.operator.spec_checks import describe_unread_modalities
 from anamnesis.records import EntryKind, LogEntry, Split, UpdateResult, describe_changes
 from anamnesis.registry import describe_withdrawal
 
-_STATES_THAT_NEED_A_PERSON = {
-    SiteState.UNVERIFIED_PROMOTION,
-    SiteState.FAILED,
-    SiteState.UNREADABLE,
-    SiteState.OUTSIDE_CHANGE_PLAN,
-    SiteState.SOURCE_SHRANK,
-}
+_REASONS_OF_OUTAGES = (reasons.REGISTRY_UNREACHABLE, reasons.UNREACHABLE, reasons.SECRET_MISSING)
 
 
 def model_status(state: ModelState, plan_input: PlanInput, planned_status: PlannedModelStatus) -> ContinualModelStatus:
@@ -50,10 +50,8 @@ def model_status(state: ModelState, plan_input: PlanInput, planned_status: Plann
     update_in_flight = next(
         (name for name, planned_update in planned_status.updates.items() if not planned_update.state.is_final), None
     )
-    conditions = (
-        _ready_condition(state.registry),
-        _progressing_condition(planned_status, update_in_flight),
-        _stalled_condition(state, planned_status),
+    ready, progressing = _ready_condition(state.registry), _progressing_condition(planned_status, update_in_flight)
+    other_conditions = (
         _awaiting_approval_condition(planned_status, update_in_flight),
         forgetting_condition(state, tasks),
         drifting_condition(tasks),
@@ -63,12 +61,24 @@ def model_status(state: ModelState, plan_input: PlanInput, planned_status: Plann
             (site.name, result) for site in planned_status.sites if (result := _latest_result(state, site.name))
         ),
     )
+    generation = model.metadata.generation
+    health = judge(
+        model.status,
+        generation,
+        ready=ready,
+        problems=find_problems(state, planned_status, other_conditions),
+        now=state.now,
+        progress=f"{ready.message}: {progressing.message}",
+    )
+    conditions = (ready, progressing, *health.conditions, *other_conditions)
     named_conditions = with_names(conditions, model.metadata.namespace, model.metadata.name)
     values = {
-        "observed_generation": model.metadata.generation,
-        "conditions": merge_conditions(model.status.conditions, named_conditions, model.metadata.generation, state.now),
+        "observed_generation": generation,
+        "conditions": merge_conditions(model.status.conditions, named_conditions, generation, state.now),
+        "problem_time": health.problem_time,
         "champion": champion or None,
         "promotion_time": _champion_since(state.registry),
+        "learning_rate": _describe_learning_rate(state.registry, model),
         "log_head": _log_head(entries[-1] if entries else None),
         "verified_log_entry": _log_head(state.registry.verification.verified_entry),
         "update": update_in_flight,
@@ -78,7 +88,7 @@ def model_status(state: ModelState, plan_input: PlanInput, planned_status: Plann
         "evaluation": {
             "last_completion_time": last_evaluation.scheduled_time if last_evaluation else None,
             "next_due_time": (evaluation.pending_due_at or evaluation.next_due_at) if evaluation else None,
-            "run": _evaluation_run(state),
+            **_evaluation_run(state, planned_status.evaluation_run),
         },
     }
     return ContinualModelStatus.model_validate(values, by_name=True, by_alias=False)
@@ -98,19 +108,28 @@ def error_status(
     """
     generation = model.metadata.generation
     failed_condition = make_condition(condition_type, False, reason, message)
-    stalled_condition = make_condition(condition_types.STALLED, True, reason, message)
-    other_conditions = [
-        condition
-        for condition in model.status.conditions
-        if condition.type not in (condition_type, condition_types.STALLED)
-    ]
-    new_conditions = (
-        [failed_condition, stalled_condition, *other_conditions]
-        if condition_type == condition_types.READY
-        else [*other_conditions, stalled_condition, failed_condition]
+    severity = Severity.OUTAGE if reason in _REASONS_OF_OUTAGES else Severity.FAILURE
+    health = judge(
+        model.status,
+        generation,
+        ready=failed_condition,
+        problems=(Problem(severity, reason, message),),
+        now=now,
     )
-    conditions = merge_conditions(model.status.conditions, new_conditions, generation, now)
-    return model.status.model_copy(update={"observed_generation": generation, "conditions": conditions})
+    replaced_types = (condition_type, condition_types.RECONCILING, condition_types.STALLED)
+    other_conditions = [condition for condition in model.status.conditions if condition.type not in replaced_types]
+    new_conditions = (
+        [failed_condition, *health.conditions, *other_conditions]
+        if condition_type == condition_types.READY
+        else [*other_conditions, *health.conditions, failed_condition]
+    )
+    named_conditions = with_names(new_conditions, model.metadata.namespace, model.metadata.name)
+    changes = {
+        "observed_generation": generation,
+        "conditions": merge_conditions(model.status.conditions, named_conditions, generation, now),
+        "problem_time": health.problem_time,
+    }
+    return model.status.model_copy(update=changes)
 
 
 def _log_head(entry: LogEntry | None) -> dict[str, object] | None:
@@ -124,11 +143,32 @@ def _champion_since(registry: RegistryState) -> str | None:
     return times[-1] if times else None
 
 
-def _evaluation_run(state: ModelState) -> str:
-    """The run of a scheduled evaluation in progress; the last known one while the back end is not usable."""
+def _describe_learning_rate(registry: RegistryState, model: ContinualModel) -> str:
+    """The operator reads no records of updates, so it does not know which range test chose the rate."""
+    if not registry.champion:
+        return ""
+    training = registry.versions[registry.champion].configuration.get("training")
+    rate = training.get("learning_rate") if isinstance(training, Mapping) else None
+    if rate is None or model.spec.training.learning_rate is not None:
+        return str(rate or "")
+    return (
+        f"{rate}: spec.training.learningRate is not set, so a range test chose it at an earlier update, or it was set "
+        "then; later updates of the same method, optimiser and batch size keep it; the report has the test"
+    )
+
+
+def _evaluation_run(state: ModelState, run: Run | None) -> dict[str, object]:
+    """The run of the scheduled evaluation that is due; the last known one while the back end is not usable."""
+    last_status = state.model.resource.status.evaluation
     if state.backend_problem:
-        return state.model.resource.status.evaluation.run
-    return next((run.name for run in state.runs if "-evaluation-" in run.name and not run.state.is_final), "")
+        return {"run": last_status.run, "run_id": last_status.run_id, "cancelling_time": last_status.cancelling_time}
+    if run is None:
+        return {}
+    return {
+        "run": "" if run.state.is_final else run.name,
+        "run_id": run.id,
+        "cancelling_time": cancelling_time(run),
+    }
 
 
 def _ready_condition(registry: RegistryState) -> Condition:
@@ -174,35 +214,6 @@ def _progressing_condition(planned_status: PlannedModelStatus, update_in_flight:
     )
 
 
-def _stalled_condition(state: ModelState, planned_status: PlannedModelStatus) -> Condition:
-    withdrawal = state.registry.history.withdrawal
-    if withdrawal:
-        return make_condition(condition_types.STALLED, True, reasons.WITHDRAWN, describe_withdrawal(withdrawal))
-    if problem := state.spec_problem or state.secret_problem:
-        return make_condition(condition_types.STALLED, True, reasons.INVALID_SPEC, problem)
-    if state.backend_problem:
-        return make_condition(
-            condition_types.STALLED, True, state.backend_problem.reason, state.backend_problem.message
-        )
-    if state.store_error:
-        return make_condition(condition_types.STALLED, True, reasons.STORE_UNREADABLE, str(state.store_error))
-    stalled_sites = [site for site in planned_status.sites if site.state in _STATES_THAT_NEED_A_PERSON]
-    if stalled_sites:
-        return make_condition(
-            condition_types.STALLED,
-            True,
-            stalled_sites[0].state.value,
-            "; ".join(f"{site.name}: {site.message}" for site in stalled_sites),
-        )
-    if planned_status.evaluation_problem:
-        return make_condition(
-            condition_types.STALLED, True, reasons.EVALUATION_FAILED, planned_status.evaluation_problem
-        )
-    return make_condition(  # no message: a column of kubectl shows it
-        condition_types.STALLED, False, reasons.NOTHING_TO_DO
-    )
-
-
 def _awaiting_approval_condition(planned_status: PlannedModelStatus, update_in_flight: str | None) -> Condition:
     if update_in_flight and planned_status.updates[update_in_flight].state is UpdateState.AWAITING_APPROVAL:
         return make_condition(
@@ -225,7 +236,7 @@ def _site_status(state: ModelState, plan_input: PlanInput, planned_site: Planned
     promotions = [registry.promotion_entry(digest) for digest, _ in learned_versions]
     learned_at = next((entry.time for entry in reversed(promotions) if entry), None)
     latest_result = _latest_result(state, planned_site.name)
-    counts = latest_result.counts if latest_result else {}
+    counts, site = latest_result.counts if latest_result else {}, state.sites.get(planned_site.name)
     return {
         "name": planned_site.name,
         "state": planned_site.state.value,
@@ -234,6 +245,7 @@ def _site_status(state: ModelState, plan_input: PlanInput, planned_site: Planned
         "foreign_files": counts.get("foreign", 0),
         "samples": sum(counts.get(split.value, 0) for split in Split),
         "changes": describe_changes(counts, latest_result.masked_counts) if latest_result else "",
+        "note": describe_unread_modalities(state.model, site) if site else "",
         "last_learned_time": learned_at,
         "answered_request": plan_input.sites[planned_site.name].answered_counter,
     }

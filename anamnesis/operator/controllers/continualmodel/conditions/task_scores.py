@@ -10,7 +10,7 @@ from anamnesis.operator.api.status import TaskStatus
 from anamnesis.operator.controllers.continualmodel.state import ModelState
 from anamnesis.operator.requests import gate_policy
 from anamnesis.records import MINIMUM_CELL_PATIENTS, Evaluation, EvaluationSet, Measurement, Metric, SiteRef
-from anamnesis.registry.first_scores import difference_to_first
+from anamnesis.registry.first_scores import difference_to_first, reference_score
 from anamnesis.registry.gate import FORGETTING, SALIENCY, SALIENCY_METRIC, SAME_CLASS_METRIC, SaliencyLimit
 
 
@@ -36,7 +36,8 @@ def _task_status(
     state: ModelState, site: SiteRef, measurement_by_set: Mapping[tuple[str, EvaluationSet], Measurement]
 ) -> TaskStatus:
     metric, spec = site.task.primary_metric, state.model.resource.spec
-    limits = gate_policy(spec).limits_for(site.task.name)
+    is_lower_better = site.task.metric.is_lower_better
+    limits = gate_policy(spec).limits_for(site.task)
     evaluation_by_name = {
         evaluation.name: evaluation
         for evaluation in sorted(state.evaluations.by_version[state.registry.champion], key=_saliency_order)
@@ -62,9 +63,12 @@ def _task_status(
         "frozen_score": _score_fields(score),
         "recent_score": _score_fields(recent_measurement.score) if recent_measurement else None,
         "first_score": _decimal_text(_first_score(state, evaluation_by_name.get(FORGETTING), metric)),
-        "floor": _decimal_text(limits.floor),
+        "floor": None if is_lower_better else _decimal_text(limits.floor),
+        "ceiling": _decimal_text(limits.ceiling) if is_lower_better else None,
         "margin": _decimal_text(limits.margin),
-        "recent_floor": _decimal_text(limits.floor if recent_floor is None else recent_floor),
+        "recent_floor": None
+        if is_lower_better
+        else _decimal_text(limits.floor if recent_floor is None else recent_floor),
         "saliency": _decimal_text(saliency.value) if saliency else None,
         "saliency_floor": _decimal_text(_saliency_floor(limits.saliency_floor, evaluation_by_name.get(SALIENCY))),
         "evaluation_time": scheduled_evaluation.scheduled_time
@@ -87,7 +91,7 @@ def _first_score(state: ModelState, evaluation: Evaluation | None, metric: str) 
         return None
     base = state.registry.versions[state.registry.champion].base or ""
     difference = difference_to_first(evaluation, metric, base)
-    return score.value + difference.drop if difference else score.value
+    return reference_score(score.value, difference) if difference else score.value
 
 
 def _saliency_floor(limit: Decimal | SaliencyLimit | None, evaluation: Evaluation | None) -> Decimal | None:
@@ -121,10 +125,10 @@ def _value(score: Score | None) -> str:
 
 
 def forgetting_condition(state: ModelState, tasks: Iterable[TaskStatus]) -> Condition:
-    """Returns whether the champion scores less on a frozen test set than it should.
+    """Returns whether the champion scores worse on a frozen test set than it should.
 
-    Two cases: the score is below that of the first accepted version by more than the gate's margin; or it differs from
-    the score at promotion by more than the tolerance, although weights and cases are the same.
+    Two cases: the score is worse than that of the first accepted version by more than the gate's margin; or it differs
+    from the score at promotion by more than the tolerance, although weights and cases are the same.
     """
     tasks = tuple(tasks)
     if forgotten_tasks := _forgotten_tasks(tasks):
@@ -148,12 +152,7 @@ def forgetting_condition(state: ModelState, tasks: Iterable[TaskStatus]) -> Cond
 
 
 def _forgotten_tasks(tasks: Iterable[TaskStatus]) -> list[TaskStatus]:
-    return [
-        task
-        for task in tasks
-        if task.frozen_score and task.first_score is not None and task.margin is not None
-        if task.first_score - task.frozen_score.value > task.margin
-    ]
+    return [task for task in tasks if task.is_forgotten]
 
 
 def _changed_measurements(state: ModelState) -> list[Measurement]:
@@ -167,10 +166,18 @@ def _changed_measurements(state: ModelState) -> list[Measurement]:
     ]
 
 
+def _worse_side(task: TaskStatus) -> str:
+    return "above" if task.properties.is_lower_better else "below"
+
+
+def _unit(task: TaskStatus) -> str:
+    return f" {task.properties.unit}" if task.properties.unit else ""
+
+
 def _describe_forgotten(forgotten_tasks: Iterable[TaskStatus]) -> str:
     losses = "; ".join(
-        f"{task.site}: {task.metric} {_value(task.frozen_score)} is below {task.first_score}, the score of the first "
-        f"accepted version, by more than the margin {task.margin}"
+        f"{task.site}: {task.metric} {_value(task.frozen_score)} is {_worse_side(task)} {task.first_score}, the score "
+        f"of the first accepted version, by more than the margin {task.margin}{_unit(task)}"
         for task in forgotten_tasks
     )
     return (
@@ -191,25 +198,21 @@ def _describe_changed(changed_measurements: Iterable[Measurement]) -> str:
 
 
 def drifting_condition(tasks: Iterable[TaskStatus]) -> Condition:
-    """Returns whether the champion scores below the floor on a site's recent cases."""
+    """Returns whether the champion's score on a site's recent cases is beyond its floor or ceiling."""
     measured_tasks = [task for task in tasks if task.recent_score]
-    tasks_below_floor = [
-        task
-        for task in measured_tasks
-        if task.recent_score and task.recent_floor is not None and task.recent_score.value < task.recent_floor
-    ]
-    if tasks_below_floor:
+    drifting_tasks = [task for task in measured_tasks if task.is_drifting]
+    if drifting_tasks:
         return make_condition(
             condition_types.DRIFTING,
             True,
             reasons.RECENT_BELOW_FLOOR,
             "; ".join(
-                f"{task.site}: {task.metric} {_value(task.recent_score)} on recent cases is below the floor "
-                f"{task.recent_floor}"
-                for task in tasks_below_floor
+                f"{task.site}: {task.metric} {_value(task.recent_score)} on recent cases is {_worse_side(task)} the "
+                f"{'ceiling' if task.properties.is_lower_better else 'floor'} {task.recent_limit}{_unit(task)}"
+                for task in drifting_tasks
             )
             + ". Check devices, protocol and labels at the site; to learn the new data of the site, run: "
-            f"anamnesis update -n NAMESPACE MODEL --site {tasks_below_floor[0].site}",
+            f"anamnesis update -n NAMESPACE MODEL --site {drifting_tasks[0].site}",
         )
     if measured_tasks:
         return make_condition(

@@ -5,8 +5,21 @@ from anamnesis.operator.api.conditions import Condition, make_condition, merge_c
 from anamnesis.operator.api.status import ModelUpdateStatus
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Run, RunState
+from anamnesis.operator.controllers.continualmodel.run_records import cancelling_time
 from anamnesis.operator.controllers.continualmodel.state import ModelState
 from anamnesis.operator.plan import PlanInput, PlannedUpdateStatus, UpdateState
+
+STATES_THAT_FAILED = frozenset(
+    {
+        UpdateState.INVALID_SPEC,
+        UpdateState.STEP_NOT_STARTED,
+        UpdateState.REJECTED,
+        UpdateState.SOURCE_SHRANK,
+        UpdateState.RUN_FAILED,
+        UpdateState.RUN_CANCELLED,
+    }
+)
+"""The update gives no champion, or does not go on until a person acts."""
 
 
 def update_status(
@@ -15,7 +28,7 @@ def update_status(
     """Returns the status of an update."""
     name, metadata, result = update.metadata.name, update.metadata, state.registry.result_of(update)
     observed_update = next(item for item in plan_input.updates if item.name == name)
-    run = observed_update.runs[-1] if observed_update.runs else None
+    run = planned_status.run
     report = state.reports.get(name, update.status.report)
     conditions = (
         _claimed_condition(observed_update.claim is not None, planned_status.state),
@@ -25,6 +38,7 @@ def update_status(
         make_condition(
             condition_types.DECIDED, planned_status.state.is_final, planned_status.state.value, planned_status.message
         ),
+        *conditions_of_tools(planned_status),
     )
     named_conditions = with_names(conditions, metadata.namespace, update.spec.model)
     values = {
@@ -42,6 +56,14 @@ def update_status(
         "completion_time": (update.status.completion_time or state.now) if planned_status.state.is_final else None,
     }
     return ModelUpdateStatus.model_validate(values, by_name=True, by_alias=False)
+
+
+def conditions_of_tools(planned_status: PlannedUpdateStatus) -> tuple[Condition, ...]:
+    """Returns ``Reconciling`` or ``Stalled``, where it is True: tools take their absence for an end without a fault."""
+    state, message = planned_status.state, planned_status.message
+    if state in STATES_THAT_FAILED:
+        return (make_condition(condition_types.STALLED, True, state.value, message),)
+    return () if state.is_final else (make_condition(condition_types.RECONCILING, True, state.value, message),)
 
 
 def _claimed_condition(is_claimed: bool, state: UpdateState) -> Condition:
@@ -103,4 +125,6 @@ def _run_status(run: Run, update: str) -> dict[str, object]:
         "message": truncate_message(run.message),
         "start_time": run.created_at.replace(microsecond=0),
         "completion_time": run.finished_at.replace(microsecond=0) if run.finished_at else None,
+        "cancelling_time": cancelling_time(run),
+        "cancel_cause": run.cancel_cause.value if run.cancel_cause else "",
     }

@@ -7,7 +7,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
-from anamnesis.records import InputError, encode_object
+from anamnesis.records.codec import encode_object
+from anamnesis.records.errors import InputError
 from anamnesis.records.option_rules import BOUNDS, Bounds, OptionRule, flatten_options
 
 NumberT = TypeVar("NumberT", bound=float)

@@ -1,0 +1,1 @@
+"""Pretrained backbones: a catalogue, their files, and the YAML that names them in a model."""
