@@ -12,8 +12,8 @@ from anamnesis.cli.progress import StoppableReporter, open_reporter
 from anamnesis.demo.resources import METHODS, PRETRAINED, SMALL, model_name, write_resources
 from anamnesis.demo.results import read_results
 from anamnesis.demo.sites import have_images, phantom_sites, real_sites
+from anamnesis.local import default_network
 from anamnesis.local.context import SelectedModel, login_name, select_model
-from anamnesis.local.default_network import has_pretrained_network
 from anamnesis.local.learning import LearningResult, learn
 from anamnesis.local.progress import Reporter
 from anamnesis.local.reporting import write_model_report
@@ -68,7 +68,7 @@ def _prepare_folder(folder: Path, fresh: bool, progress_reporter: Reporter) -> N
         progress_reporter.print_line("no real images (ANAMNESIS_DATA): writing four sites of phantoms as DICOM files")
         shutil.rmtree(folder / "phantoms", ignore_errors=True)
         sites = phantom_sites(folder / "phantoms", progress_reporter.track("phantoms"))
-    network = PRETRAINED if has_pretrained_network() else SMALL
+    network = PRETRAINED if default_network.has_pretrained_network() else SMALL
     progress_reporter.print_line(f"network: {network.description}")
     write_resources(folder, sites, network)
 

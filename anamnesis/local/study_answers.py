@@ -13,7 +13,7 @@ from anamnesis.records import Image, OperatingPoint, Sample, Target
 from anamnesis.snapshots.image_loading import load_images
 from anamnesis.snapshots.parallel import serial_map
 from anamnesis.training import samples_to_tensors
-from anamnesis.training.split_arrays.rows import BATCH_BYTES, BATCH_SAMPLES
+from anamnesis.training.split_arrays import rows
 from anamnesis.updates.answers import (
     CaseAnswers,
     CaseOutputs,
@@ -95,7 +95,7 @@ def _batches(
         numbers.append(number)
         samples.append(Sample("study", "", study="", images=complete, target=Target(index=0)))
         size += sum(4 * image.pixels.size for image in complete.values())  # as float32, before it is resized
-        if len(samples) == BATCH_SAMPLES or size >= BATCH_BYTES:
+        if len(samples) == rows.BATCH_SAMPLES or size >= rows.BATCH_BYTES:
             yield numbers, samples
             numbers, samples, size = [], [], 0
     if samples:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.core import TyperGroup
 
 from anamnesis.cli.output import format_table
 from anamnesis.cli.progress import PlainReporter, StoppableReporter
@@ -50,12 +51,10 @@ def test_wrong_usage_ends_with_2(call: Call) -> None:
 def test_an_unexpected_error_is_reported_with_its_type(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from anamnesis.local import context
-
     def burst(*_: object) -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr(context, "select_models", burst)
+    monkeypatch.setattr(TyperGroup, "invoke", burst)  # a function that other modules import would stay replaced there
     result = call("status", "-f", tmp_path)
     assert (result.code, result.err.count("\n")) == (1, 1)
     assert "unexpected ZeroDivisionError in anamnesis." in result.err
@@ -68,12 +67,10 @@ def test_an_unexpected_error_is_reported_with_its_type(
 
 
 def test_an_interrupt_ends_with_130(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from anamnesis.local import context
-
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(context, "select_models", interrupt)
+    monkeypatch.setattr(TyperGroup, "invoke", interrupt)
     result = call("status", "-f", tmp_path)
     assert (result.code, "run the same command again to continue" in result.err) == (130, True)
 
