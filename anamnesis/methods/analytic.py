@@ -15,7 +15,7 @@ from anamnesis.methods.features.feature_statistics import FeatureStatistics, mea
 from anamnesis.methods.features.site_sums import SiteSums
 from anamnesis.methods.site_state import tensors_by_site
 from anamnesis.methods.stage import Stage
-from anamnesis.networks import build_backbone
+from anamnesis.networks import LastLevel, build_backbone
 from anamnesis.networks.fast_inference import FastInference
 from anamnesis.networks.random_features import GRID, GridClassifier, RandomBackbone
 from anamnesis.records import InputError, NetworkSettings
@@ -69,7 +69,7 @@ class AnalyticMethod(ClassificationMethod[Options]):
             else build_backbone(spec, seed)
         )
         network = GridClassifier(backbone, self.options.grid)
-        self._fast_maps = FastInference(backbone)
+        self._fast_maps = FastInference(LastLevel(backbone))
         self._statistics = SiteSums(network.head.weight.shape[1])
         return network
 

@@ -206,9 +206,12 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
         """Returns the feature maps of the network and of the class prototypes, as far as they answer."""
         if not self.router:
             return super().explained_features(images)
+        backbone = self.network.backbone
+        frozen_maps = backbone.frozen_maps(images)
+        branches = self.router.branches(images, backbone, frozen_maps)
         if self.options.classifier_mode is ClassifierMode.PROTOTYPES:
-            return self.router.branches(images)
-        return (*super().explained_features(images), *self.router.branches(images))
+            return branches
+        return (Branch("network", backbone.maps_from(frozen_maps), learns=True), *branches)
 
     def answer_from(self, features: Sequence[Tensor]) -> Tensor:
         """Returns logits [N, K], or log-probabilities where the class prototypes take part."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from anamnesis.networks.frozen_part import KnownParts
 from anamnesis.records import NetworkSettings
 
 
@@ -57,6 +58,7 @@ class Backbone(nn.Module, ABC):
         super().__init__()
         self.levels, self.spatial_dims = levels, spatial_dims
         self.frozen_parameters: frozenset[str] = frozenset()
+        self._known_parts = KnownParts()
         self._frozen_modules: tuple[str, ...] = ()
         self.use_normalisation(normalisation or Normalisation())
 
@@ -80,7 +82,30 @@ class Backbone(nn.Module, ABC):
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps images [N, C, *sides] in [0, 1] to the last level [N, ``width_out``, *cells]."""
+        return self.last_level(images) if images.requires_grad else self.maps_from(self.frozen_maps(images))
+
+    def last_level(self, images: Tensor) -> Tensor:
+        """Maps images [N, C, *sides] in [0, 1] to the last level, differentiable in the images."""
         return self.level_maps(self.normalise(images), (len(self.levels) - 1,))[0]
+
+    def frozen_maps(self, images: Tensor) -> Tensor:
+        """Maps images [N, C, *sides] in [0, 1] to what ``maps_from`` reads, without gradients.
+
+        These are maps [N, F, ...] of the layers before the first that learns; where nothing is frozen, or a network's
+        layers cannot be told apart, the images themselves.
+        """
+        parts = self._known_parts.of(self)
+        return parts.frozen(images) if parts else images
+
+    def maps_from(self, frozen_maps: Tensor) -> Tensor:
+        """Maps what ``frozen_maps`` returned to the last level [N, ``width_out``, *cells]."""
+        parts = self._known_parts.of(self)
+        return parts.learning(frozen_maps) if parts else self.last_level(frozen_maps)
+
+    def frozen_state(self) -> dict[str, Tensor]:
+        """Returns the tensors of the layers behind ``frozen_maps`` by name; nothing where these are the images."""
+        parts = self._known_parts.of(self)
+        return parts.frozen.network.state_dict() if parts else {}
 
     def pool(self, maps: Tensor) -> Tensor:
         """Averages maps [N, F, *cells] over all cells: [N, F], in float32."""
@@ -97,14 +122,17 @@ class Backbone(nn.Module, ABC):
         for name, values in (("mean", normalisation.mean), ("std", normalisation.std)):
             self.register_buffer(name, torch.tensor(values, device=device).view(shape), persistent=False)
 
-    def freeze(self, parameters: frozenset[str], *, batch_statistics: bool = False) -> None:
+    def freeze(
+        self, parameters: frozenset[str], image_shape: tuple[int, ...] = (), *, batch_statistics: bool = False
+    ) -> None:
         """Freezes parameters for good, by name, and with them the statistics and dropout of their modules.
 
         Args:
             parameters: names as in ``named_parameters``.
+            image_shape: [C, *sides] of the images, to find the frozen part; without it there is none.
             batch_statistics: whether all batch normalisations keep their statistics.
         """
-        self.frozen_parameters = parameters
+        self.frozen_parameters, self._known_parts = parameters, KnownParts(image_shape)
         self._frozen_modules = tuple(
             name
             for name, module in self.named_modules()
@@ -126,6 +154,18 @@ class Backbone(nn.Module, ABC):
         for name in self._frozen_modules:
             self.get_submodule(name).eval()
         return self
+
+
+class LastLevel(nn.Module):
+    """A backbone as a plain module, which computes all its layers at every call."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Maps images [N, C, *sides] in [0, 1] to the last level."""
+        return self.backbone.last_level(images)
 
 
 def normalisation_of(settings: NetworkSettings, default: Normalisation) -> Normalisation:

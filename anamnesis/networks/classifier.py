@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from anamnesis.networks.backbone import Backbone
 from anamnesis.networks.build import build_backbone
+from anamnesis.networks.freezing import find_learnable
 from anamnesis.networks.heads import GrowingHead
 from anamnesis.records import NetworkSettings
 
@@ -43,5 +44,4 @@ class Classifier(nn.Module):
 
     def learnable_parameters(self) -> tuple[nn.Parameter, ...]:
         """Returns all parameters but the frozen ones of the backbone."""
-        frozen = {f"backbone.{name}" for name in self.backbone.frozen_parameters}
-        return tuple(value for name, value in self.named_parameters() if name not in frozen)
+        return tuple(find_learnable(self).values())

@@ -1,4 +1,4 @@
-"""Feature maps of a backbone that does not learn, in less time.
+"""Feature maps of a network that does not learn, in less time.
 
 Batch normalisations are folded into the convolutions in front of them, and a few images go through at a time: their
 activations fit in a processor's cache. Where several processors are free, each takes such a group of images. A short
@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from anamnesis.networks.backbone import Backbone
 from anamnesis.networks.memory_layout import to_channels_last
 from anamnesis.networks.modes import evaluation_mode
 
@@ -30,33 +29,47 @@ _CONVOLUTIONS = ("Conv1d", "Conv2d", "Conv3d", "Conv2dSame")
 
 
 class FastInference:
-    """Feature maps of a backbone in evaluation mode, without gradients, by its current weights."""
+    """Feature maps of a network in evaluation mode, without gradients, by its current weights.
 
-    def __init__(self, backbone: Backbone) -> None:
-        self._backbone = backbone
-        self._folded: nn.Module = backbone
+    Attributes:
+        network: images [N, C, *sides] to one map.
+    """
+
+    def __init__(self, network: nn.Module, *, keeps_precision: bool = False) -> None:
+        """Remembers the network.
+
+        Args:
+            network: see above.
+            keeps_precision: computes in the precision around the call and of the images; else always in float32.
+        """
+        self.network, self._keeps_precision = network, keeps_precision
+        self._folded: nn.Module = network
         self._folded_state: tuple[tuple[int, int], ...] = ()
         self._workers = 0
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Maps images [N, C, *sides] in [0, 1] to the last level [N, F, *cells], in float32."""
-        layout = torch.channels_last if images.dim() == 4 else torch.channels_last_3d
-        folded = self._folded_backbone(images[:1].float())
+        """Maps images [N, C, *sides] in [0, 1] to the last level [N, F, *cells]."""
+        layout, device = torch.channels_last if images.dim() == 4 else torch.channels_last_3d, images.device.type
+        images = images if self._keeps_precision else images.float()
+        is_half = self._keeps_precision and torch.is_autocast_enabled(device)
+        half = torch.get_autocast_dtype(device)
+        with torch.autocast(device, enabled=False):
+            folded = self._folded_network(images[:1])
 
         @torch.no_grad()
         def maps_of(group: Tensor) -> Tensor:
-            with torch.autocast(group.device.type, enabled=False):
-                return folded(group.float().contiguous(memory_format=layout))  # type: ignore[no-any-return]
+            with torch.autocast(device, half, enabled=is_half):
+                return folded(group.contiguous(memory_format=layout))  # type: ignore[no-any-return]
 
-        if images.device.type != "cpu" or len(images) <= IMAGES_PER_PASS:
+        if device != "cpu" or len(images) <= IMAGES_PER_PASS:
             return maps_of(images)
         return torch.cat(self._map(maps_of, torch.split(images, IMAGES_PER_PASS)))
 
-    def _folded_backbone(self, example: Tensor) -> nn.Module:
-        tensors = itertools.chain(self._backbone.parameters(), self._backbone.buffers())
+    def _folded_network(self, example: Tensor) -> nn.Module:
+        tensors = itertools.chain(self.network.parameters(), self.network.buffers())
         state = tuple((tensor.data_ptr(), tensor._version) for tensor in tensors)  # changes with every change of them
         if state != self._folded_state:
-            self._folded, self._folded_state = fold_batch_norms(self._backbone, example), state
+            self._folded, self._folded_state = fold_batch_norms(self.network, example), state
         return self._folded
 
     def _map(self, maps_of: Callable[[Tensor], Tensor], groups: Sequence[Tensor]) -> list[Tensor]:
@@ -84,9 +97,9 @@ def fold_batch_norms(network: nn.Module, example: Tensor) -> nn.Module:
 
     Args:
         network: it is not changed.
-        example: an input [1, C, *sides]; only its shape and device count.
+        example: an input [1, C, *sides]; only its shape, precision and device count.
     """
-    noise = torch.rand(example.shape, generator=torch.Generator().manual_seed(0)).to(example.device)
+    noise = torch.rand(example.shape, generator=torch.Generator().manual_seed(0)).to(example)
     with evaluation_mode(network), torch.no_grad():
         pairs, maps = _find_pairs(network, noise)
         if not pairs:

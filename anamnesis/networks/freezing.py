@@ -1,10 +1,11 @@
 """Which parameters of a network never learn."""
 
 import torch
+from torch import nn
 
 from anamnesis.networks.backbone import Backbone
+from anamnesis.networks.meta_copy import copy_to_meta
 from anamnesis.networks.modes import evaluation_mode
-from anamnesis.networks.shapes import copy_to_meta
 from anamnesis.records import InputError, NetworkSettings
 
 
@@ -14,7 +15,11 @@ def freeze_as_set(backbone: Backbone, settings: NetworkSettings) -> None:
     Raises:
         InputError: the network has fewer stages.
     """
-    backbone.freeze(_frozen_parameters(backbone, settings), batch_statistics=settings.batch_statistics == "frozen")
+    backbone.freeze(
+        _frozen_parameters(backbone, settings),
+        (settings.channels, *settings.size),
+        batch_statistics=settings.batch_statistics == "frozen",
+    )
 
 
 def _frozen_parameters(backbone: Backbone, settings: NetworkSettings) -> frozenset[str]:
@@ -43,3 +48,14 @@ def parameters_of_stages(backbone: Backbone, settings: NetworkSettings, stage_co
         (maps,) = backbone.level_maps(backbone.normalise(images), (stage_count - 1,))
         gradients = torch.autograd.grad(maps.sum(), parameters, allow_unused=True)
     return frozenset(name for name, gradient in zip(names, gradients, strict=True) if gradient is not None)
+
+
+def find_learnable(network: nn.Module) -> dict[str, nn.Parameter]:
+    """Returns all parameters of a network by name, except the frozen ones of the backbones in it."""
+    frozen = {
+        f"{prefix}.{name}" if prefix else name
+        for prefix, module in network.named_modules()
+        if isinstance(module, Backbone)
+        for name in module.frozen_parameters
+    }
+    return {name: parameter for name, parameter in network.named_parameters() if name not in frozen}

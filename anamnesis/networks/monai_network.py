@@ -166,7 +166,7 @@ def _build_vit(settings: NetworkSettings, options: MonaiViTOptions) -> tuple[Any
     def vit_maps(vit: Any, images: Tensor) -> list[Tensor]:
         tokens, hidden_tokens = vit(images)
         levels = [*(hidden_tokens[end] for end in ends[:-1]), tokens]
-        return [level.transpose(1, 2).reshape(len(images), -1, *cells) for level in levels]
+        return [level.transpose(1, 2).unflatten(2, cells) for level in levels]
 
     return net, vit_maps, [f"blocks.{end}" for end in ends]
 

@@ -1,26 +1,18 @@
 """Shapes of the feature maps of a network, without computing their numbers."""
 
-import copy
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from anamnesis.networks.backbone import FeatureLevel
+from anamnesis.networks.meta_copy import copy_to_meta
 from anamnesis.networks.modes import evaluation_mode
 from anamnesis.records import InputError, NetworkSettings
 
-Network = TypeVar("Network", bound=nn.Module)
 Maps = Callable[[Any, Tensor], Sequence[Tensor]]
 """The network and normalised images [N, C, *sides] to the maps of all levels, fine to coarse."""
-
-
-def copy_to_meta(network: Network) -> Network:
-    """Returns a copy on PyTorch's device ``meta``: its tensors have shapes alone, and take neither memory nor time."""
-    tensors: dict[int, Tensor] = {id(buffer): buffer.to("meta") for buffer in network.buffers()}
-    tensors |= {id(parameter): nn.Parameter(parameter.detach().to("meta")) for parameter in network.parameters()}
-    return copy.deepcopy(network, tensors)
 
 
 def measure_levels(

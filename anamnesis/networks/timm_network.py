@@ -35,8 +35,12 @@ class TimmNetwork(Backbone):
         model = _create_model(timm, name, settings, options, num_classes=0, global_pool="")
         indices, level_names = _chosen_levels(model, settings)
 
+        axes: list[int] = []
+
         def maps_of(network: Any, images: Tensor) -> tuple[Tensor, ...]:
-            return _all_maps(network, images, indices)
+            features, maps = network.forward_intermediates(images, indices=indices)
+            axes.append(features.dim())
+            return _all_maps(network, features, maps)
 
         size: Sequence[int] = settings.size
         reference_size = size if _has_fixed_size(timm, name) else [max(_REFERENCE_SIDE, *size)] * 2
@@ -45,6 +49,7 @@ class TimmNetwork(Backbone):
         )
         super().__init__(levels, 2, normalisation_of(settings, _normalisation(model, settings.channels)))
         self.module, self._indices, self._cells = model, indices, cells
+        self._has_tokens = axes[-1] == 3
 
     @property
     def library_module(self) -> nn.Module:
@@ -55,8 +60,8 @@ class TimmNetwork(Backbone):
         """Maps normalised [N, C, H, W] to the maps [N, F, h, w] of the levels with these numbers."""
         model: Any = self.module
         if numbers == (len(self.levels) - 1,):
-            return (_to_grid(model, model.forward_features(images), self._cells),)
-        maps = _all_maps(model, images, self._indices)
+            return (_to_grid(model, model.forward_features(images), self._cells, has_tokens=self._has_tokens),)
+        maps = _all_maps(model, *model.forward_intermediates(images, indices=self._indices))
         return tuple(maps[number] for number in numbers)
 
 
@@ -137,18 +142,18 @@ def _chosen_levels(model: Any, settings: NetworkSettings) -> tuple[list[int], li
     return quarters, [all_names[index] for index in quarters]
 
 
-def _all_maps(model: Any, images: Tensor, indices: list[int]) -> tuple[Tensor, ...]:
+def _all_maps(model: Any, features: Tensor, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Returns the maps of all levels; the output of the network replaces the last one where it has its shape."""
-    features, maps = model.forward_intermediates(images, indices=indices)
-    grid = _to_grid(model, features, maps[-1].shape[2:])
+    grid = _to_grid(model, features, maps[-1].shape[2:], has_tokens=features.dim() == 3)
     return (*maps[:-1], grid) if grid.shape == maps[-1].shape else (*maps, grid)
 
 
-def _to_grid(model: Any, features: Tensor, cells: Sequence[int]) -> Tensor:
+def _to_grid(model: Any, features: Tensor, cells: Sequence[int], *, has_tokens: bool) -> Tensor:
     """Returns the output of a network as maps [N, F, h, w]: tokens become a grid, without class tokens."""
-    if features.dim() == 3:
+    if has_tokens:
         tokens = features[:, getattr(model, "num_prefix_tokens", 0) :]
-        return tokens.transpose(1, 2).reshape(len(tokens), -1, *cells)
+        grid: Tensor = tokens.transpose(1, 2).unflatten(2, cells)  # type: ignore[no-untyped-call]
+        return grid
     if getattr(model, "output_fmt", "NCHW") == "NHWC":
         return features.permute(0, 3, 1, 2)
     return features

@@ -252,7 +252,7 @@ def test_routed_is_the_probability_of_the_task_times_that_of_the_class_in_it() -
     with torch.no_grad():
         assert method.router is not None
         class_probabilities = method.router.log_probs(
-            [branch.features for branch in method.router.branches(images)]
+            [branch.features for branch in method.router.branches(images, method.network.backbone, images)]
         ).exp()
         logits = method.network(images)
     routed_logits = method.predict(images, PredictionRequest()).logits

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from anamnesis.methods.base import StateDict, part_tensors
 from anamnesis.methods.features.feature_statistics import FeatureStatistics, linear_logits
 from anamnesis.methods.features.site_sums import SiteSums
-from anamnesis.networks import Classifier
+from anamnesis.networks import Backbone, Classifier, LastLevel
 from anamnesis.networks.fast_inference import FastInference
 from anamnesis.networks.memory_layout import to_channels_last
 from anamnesis.networks.random_features import GRID, RandomFeatures, average_over_grid
@@ -46,7 +46,7 @@ class EncoderFeatures(nn.Module):
         super().__init__()
         width, dims = network.backbone.width_out, network.backbone.spatial_dims
         self.backbone = copy.deepcopy(network.backbone).requires_grad_(False).eval()
-        self._fast_maps = FastInference(self.backbone)
+        self._fast_maps = FastInference(LastLevel(self.backbone))
         self.grid = max((side for side in range(1, GRID + 1) if width * side**dims <= MAXIMUM_FEATURES), default=1)
         self.width_out = width * self.grid**dims
 
@@ -57,6 +57,17 @@ class EncoderFeatures(nn.Module):
     def feature_maps(self, images: Tensor) -> Tensor:
         """Maps [N, C, *sides] in [0, 1] to [N, F, *cells], always in float32, without gradients."""
         return self._fast_maps(images)
+
+    @torch.no_grad()
+    def maps_from(self, frozen_maps: Tensor) -> Tensor:
+        """Maps the maps [N, ...] of the frozen part, which a later network shares, to [N, F, *cells] in float32."""
+        with torch.autocast(frozen_maps.device.type, enabled=False):
+            return self.backbone.maps_from(frozen_maps)
+
+    def has_frozen_part_of(self, backbone: Backbone) -> bool:
+        """Returns whether there is a frozen part, and it is that of ``backbone``, bit for bit."""
+        own, other = self.backbone.frozen_state(), backbone.frozen_state()
+        return bool(own) and own.keys() == other.keys() and all(torch.equal(own[name], other[name]) for name in own)
 
     def pool(self, feature_maps: Tensor) -> Tensor:
         """Maps feature maps [N, F, h, w] to [N, ``width_out``]."""
@@ -91,11 +102,20 @@ class FrozenFeatures:
         self.statistics.forget(site, kept_columns)
         self._discriminant_weights = torch.zeros(0)
 
-    def feature_maps(self, images: Tensor) -> Tensor:
-        """Returns the frozen feature maps [N, F, h, w] of images."""
+    def feature_maps(self, images: Tensor, backbone: Backbone, frozen_maps: Tensor) -> Tensor:
+        """Returns the feature maps [N, F, h, w] of images [N, C, H, W].
+
+        Args:
+            images: in [0, 1].
+            backbone: of the trained network; its frozen part is not computed again where this encoder has the same.
+            frozen_maps: what the frozen part of ``backbone`` gives for the images.
+        """
         if self._device != images.device:
             self.to(images.device)
-        return self.extractor.feature_maps(images)
+        extractor, is_accurate = self.extractor, frozen_maps.dtype == torch.float32
+        if isinstance(extractor, EncoderFeatures) and is_accurate and extractor.has_frozen_part_of(backbone):
+            return extractor.maps_from(frozen_maps)
+        return extractor.feature_maps(images)
 
     def log_probs(self, feature_maps: Tensor) -> Tensor:
         """Returns log p(class | x), [N, K], with equal priors; minus infinity for a class without images."""

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from anamnesis.methods.base import Batch
 from anamnesis.methods.fisher.per_sample_gradients import SquaredGradients, add_squares
-from anamnesis.networks import evaluation_mode
+from anamnesis.networks import evaluation_mode, find_learnable
 
 IMAGES_PER_PASS = {"cpu": 8}
 """Images of one pass on a device; the activations of a few images fit in a processor's cache."""
@@ -39,7 +39,7 @@ def fisher_diagonal(
     image_limit: int = 0,
     temperature: float = 1.0,
 ) -> dict[str, Tensor]:
-    """Returns the mean squared per-image gradient of the log-likelihood for every parameter, in float32.
+    """Returns the mean squared per-image gradient of the log-likelihood for each parameter that learns, in float32.
 
     Args:
         network: logits [N, K] from images; it is not changed.
@@ -56,7 +56,7 @@ def fisher_diagonal(
     """
     classes = list(class_indices)
     gradients = SquaredGradients(network, lambda images, _: network(images)[:, classes])
-    total, image_count = _zeros_like_parameters(network), 0
+    total, image_count = _zeros_like_learnable(network), 0
     with evaluation_mode(network), torch.enable_grad():
         for images, targets in _limit_images(batches, image_limit):
             forward_pass = gradients.forward(images, targets)
@@ -79,7 +79,7 @@ def gaussian_fisher_diagonal(
     probes: int = 1,
     image_limit: int = 0,
 ) -> dict[str, Tensor]:
-    """Returns the Fisher information of an output of a network under Gaussian noise, in float32.
+    """Returns the Fisher information of an output under Gaussian noise, of each parameter that learns, in float32.
 
     It is ``inverse_variance`` diag(J^T J), J being the derivative by the weights: to second order, half of it times a
     squared change of weights is half of ``inverse_variance`` times the squared change of the output. Rademacher probes
@@ -98,7 +98,7 @@ def gaussian_fisher_diagonal(
         ValueError: images influence each other; see ``per_sample_gradients``.
     """
     gradients, scale = SquaredGradients(network, output_of), (inverse_variance / probes) ** 0.5
-    total, image_count = _zeros_like_parameters(network), 0
+    total, image_count = _zeros_like_learnable(network), 0
     with evaluation_mode(network), torch.enable_grad():
         for images, targets in _limit_images(batches, image_limit):
             forward_pass = gradients.forward(images, targets)
@@ -110,11 +110,11 @@ def gaussian_fisher_diagonal(
     return {name: value / max(image_count, 1) for name, value in total.items()}
 
 
-def _zeros_like_parameters(network: nn.Module) -> dict[str, Tensor]:
-    """Returns zeros in float32, or in float64 where a parameter is."""
+def _zeros_like_learnable(network: nn.Module) -> dict[str, Tensor]:
+    """Returns zeros for each parameter that learns, in float32, or in float64 where it is."""
     return {
         name: torch.zeros_like(value, dtype=torch.promote_types(value.dtype, torch.float32), requires_grad=False)
-        for name, value in network.named_parameters()
+        for name, value in find_learnable(network).items()
     }
 
 

@@ -10,6 +10,7 @@ from torch.func import functional_call, grad, vmap
 
 from anamnesis.methods.fisher.layer_calls import LayerCall, record_layer_calls
 from anamnesis.methods.fisher.layer_rules import find_rule
+from anamnesis.networks import find_learnable
 
 CHUNK_NUMBERS = 1 << 19
 """Size of one chunk of a layer's gradients per image: 2 MiB, which fit in a processor's cache."""
@@ -162,8 +163,8 @@ class SeparatePasses:
 
 
 def copy_parameters(function: nn.Module, repeated: tuple[str, ...] = (), count: int = 0) -> dict[str, Tensor]:
-    """Returns the values of the parameters, which require a gradient; the repeated ones with ``count`` rows."""
-    values = {name: parameter.detach() for name, parameter in function.named_parameters()}
+    """Returns the values of the parameters that learn, with a gradient; the repeated ones with ``count`` rows."""
+    values = {name: parameter.detach() for name, parameter in find_learnable(function).items()}
     values |= {name: values[name].expand(count, *values[name].shape[1:]) for name in repeated}
     return {name: value.requires_grad_() for name, value in values.items()}
 

@@ -30,7 +30,7 @@ RELATIVE_ERROR, SMALLEST_SHARE = 1e-2, 1e-8
 class SquaredGradients:
     """Squared gradients of an output of a network that is in evaluation mode.
 
-    The network is not changed. Frozen parameters have gradients too.
+    The network is not changed. Frozen parameters of a backbone have no gradients; a stage's others have.
     """
 
     def __init__(self, network: nn.Module, output_of: OutputOf) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from anamnesis.methods.base import StateDict
 from anamnesis.methods.fisher.quadratic_penalty import PenaltyMerge, QuadraticPenalty
 from anamnesis.methods.site_state import site_entries, tensors_by_site
+from anamnesis.networks import find_learnable
 
 
 class SitePenalties:
@@ -32,7 +33,7 @@ class SitePenalties:
             site: the site to learn.
             network: with the base version's weights, and the new rows of the head, which have no importance.
         """
-        weights = {name: value.detach().clone() for name, value in network.named_parameters()}
+        weights = {name: value.detach().clone() for name, value in find_learnable(network).items()}
         total = QuadraticPenalty()
         for other_site in sorted(self._importance.keys() - {site}):
             importance = grow_tensors(self._importance[other_site], weights)
@@ -54,7 +55,7 @@ class SitePenalties:
         self._importance[site] = dict(importance)
         self._anchors.pop(site, None)
         if merge is PenaltyMerge.EXACT:
-            self._anchors[site] = {name: value.detach().clone() for name, value in network.named_parameters()}
+            self._anchors[site] = {name: value.detach().clone() for name, value in find_learnable(network).items()}
 
     def forget(self, site: str, kept_columns: tuple[int, ...]) -> None:
         """Removes the quadratic of ``site``, and the rows of all classes except ``kept_columns`` from the others."""
@@ -85,9 +86,14 @@ class SitePenalties:
 
 
 def grow_tensors(values: Mapping[str, Tensor], shapes: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Returns float32 values [R, ...] with rows of zeros appended, in the shapes and on the devices of ``shapes``."""
+    """Returns float32 values [R, ...] with rows of zeros appended, in the shapes and on the devices of ``shapes``.
+
+    Names that ``shapes`` lacks, of weights that no longer learn, are left out.
+    """
     grown_tensors = {}
     for name, value in values.items():
+        if name not in shapes:
+            continue
         grown_tensors[name] = torch.zeros_like(shapes[name], dtype=value.dtype)
         grown_tensors[name][: len(value)] = value.to(shapes[name].device)
     return grown_tensors

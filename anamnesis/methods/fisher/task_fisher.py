@@ -115,7 +115,7 @@ class TaskFisher:
                     image_limit=options.images,
                 ),
             )
-        if options.saliency_weight:
+        if options.saliency_weight and network.backbone.learnable_parameters():
             weights = head_weights(network.head.weight.detach(), self.task_groups, self.saliency_target)
 
             def saliency_maps(images: Tensor, targets: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from anamnesis.methods.features.feature_statistics import FeatureStatistics, mea
 from anamnesis.methods.features.frozen_features import FrozenFeatureKind, FrozenFeatures
 from anamnesis.methods.features.task_groups import TaskGroups
 from anamnesis.methods.method_component import MethodComponent
-from anamnesis.networks import Classifier
+from anamnesis.networks import Backbone, Classifier
 from anamnesis.records.option_checks import check_bounds, not_negative, positive
 
 
@@ -105,9 +105,12 @@ class TaskRouter(MethodComponent):
         """Returns whether there is a mean for each class; a base version of another method has none."""
         return all(space.statistics.classes >= class_count for space in self.feature_spaces)
 
-    def branches(self, images: Tensor) -> tuple[Branch, ...]:
-        """Returns the feature maps of each space."""
-        return tuple(Branch(space.name, space.feature_maps(images), learns=False) for space in self.feature_spaces)
+    def branches(self, images: Tensor, backbone: Backbone, frozen_maps: Tensor) -> tuple[Branch, ...]:
+        """Returns the feature maps of each space; see ``FrozenFeatures.feature_maps``."""
+        return tuple(
+            Branch(space.name, space.feature_maps(images, backbone, frozen_maps), learns=False)
+            for space in self.feature_spaces
+        )
 
     def log_probs(self, feature_maps: Sequence[Tensor]) -> Tensor:
         """Returns log p(class | x), [N, K], by the prototypes alone; minus infinity for a class without images.

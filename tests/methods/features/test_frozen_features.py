@@ -92,7 +92,7 @@ def test_its_sums_are_those_of_every_sites_images_at_once() -> None:
 def test_both_feature_spaces_average_their_log_probabilities() -> None:
     method = learned({"classifier.mode": ClassifierMode.PROTOTYPES})
     assert method.router is not None
-    first, second = (space.log_probs(space.feature_maps(IMAGES)) for space in method.router.feature_spaces)
+    first, second = (space.log_probs(space.extractor.feature_maps(IMAGES)) for space in method.router.feature_spaces)
     torch.testing.assert_close(answers_of(method), ((first + second) / 2).log_softmax(1))
 
 
