@@ -23,6 +23,8 @@ def describe_model_status(model: str, status: PlannedModelStatus) -> Iterator[st
     yield f"{model}: champion {short_digest(status.champion)}"
     if status.withdrawal:
         yield f"  {status.withdrawal}"
+    if status.spec_problem:
+        yield f"  {status.spec_problem}"
     rows = [[site.name, site.state.value, "; ".join(filter(None, (site.message, site.note)))] for site in status.sites]
     yield from (f"  {line}" for line in format_table(["site", "state", ""], rows))
 

@@ -15,6 +15,7 @@ from anamnesis.local.updates import (
     pending_updates,
     write_local_status,
 )
+from anamnesis.local.weights_file import describe_changed_weights
 from anamnesis.operator.api import LoadedResource, Site
 from anamnesis.operator.plan import PlannedModelStatus, SiteState
 from anamnesis.pipelines.run_record import RunRecord
@@ -98,6 +99,7 @@ def learn(selected_model: SelectedModel, progress_reporter: Reporter, author: st
     """Runs updates until none is left. A site whose data or update fails does not stop the other sites.
 
     Raises:
+        InputError: a field of the model is wrong, so that no update starts.
         AnamnesisError: the registry is not readable.
     """
     local_context = selected_model.local_context(author)
@@ -117,6 +119,8 @@ def learn(selected_model: SelectedModel, progress_reporter: Reporter, author: st
             failures[site.name] = InputError(f"not readable: {site.message}")
         if site.state is SiteState.SOURCE_SHRANK and site.name not in failures:
             failures[site.name] = RefusedError(f"the update is held: {site.message}")
+    if problem := result.status.spec_problem:
+        raise InputError(problem)  # written to the status too
     return replace(result, failures=failures)
 
 
@@ -135,6 +139,7 @@ def learn_site(
 
     Raises:
         RefusedError: a person withdrew the champion, so nothing is learned.
+        InputError: a field of the model is wrong, so that no update starts.
         AnamnesisError: a step failed.
     """
     failures: dict[str, AnamnesisError] = {}
@@ -145,6 +150,8 @@ def learn_site(
             f"{selected_model.model.name}: {withdrawal}; no update starts. To use an earlier version, run: "
             "anamnesis rollback -f FILE VERSION --reason TEXT"
         )
+    if problem := observation.plan_input.spec_problem:
+        raise InputError(problem)
     result = _run_updates(
         selected_model,
         [build_update_request(local_context, observation, site.name)],
@@ -170,6 +177,8 @@ def _run_updates(
     selected_model.establish_registry()
     if default_network := selected_model.default_network:
         progress_reporter.print_line(f"{selected_model.model.name}: {default_network.reason}")
+    if changed_weights := describe_changed_weights(local_context.model, local_context.registry):
+        progress_reporter.print_line(f"{selected_model.model.name}: {changed_weights}")
     pipeline_runner = LocalPipelineRunner(selected_model.state.runs, utc_now, workers)
     progress = progress_reporter.track(selected_model.model.name)
     inspect_site = make_site_inspector(selected_model, failures)

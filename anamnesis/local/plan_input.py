@@ -8,6 +8,7 @@ from anamnesis.operator.api import ContinualModel, LoadedResource, Site
 from anamnesis.operator.candidates import site_candidates
 from anamnesis.operator.plan import ObservedSite, PlanInput
 from anamnesis.operator.requests import configuration, gate_policy, learned_site_refs, update_request
+from anamnesis.operator.spec_checks import find_network_problem
 from anamnesis.records import SiteRef, Version
 from anamnesis.registry import Log, describe_withdrawal, evaluate_gate, list_versions, read_version
 from anamnesis.storage import Store
@@ -108,7 +109,14 @@ def observe_local(
         observed_sites[name] = ObservedSite(candidates=candidates, problem=contents.problem)
     submitted_sites = frozenset(site for site, base in submitted_updates if base == champion)
     withdrawal = describe_withdrawal(history.withdrawal) if history.withdrawal else ""
-    plan_input = PlanInput(champion, observed_sites, submitted_sites, on_demand=True, withdrawal=withdrawal)
+    plan_input = PlanInput(
+        champion,
+        observed_sites,
+        submitted_sites,
+        on_demand=True,
+        withdrawal=withdrawal,
+        spec_problem=find_network_problem(model.resource.spec, versions.get(champion)),
+    )
     return LocalObservation(plan_input, site_contents, learned_refs, lineage)
 
 

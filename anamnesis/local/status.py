@@ -8,6 +8,7 @@ from anamnesis.local.context import SelectedModel
 from anamnesis.local.signing import unverified_entry_warnings
 from anamnesis.local.sources import make_site_inspector
 from anamnesis.local.updates import observe_and_plan
+from anamnesis.local.weights_file import describe_changed_weights
 from anamnesis.operator.api.candidate_report import CandidateReport
 from anamnesis.operator.plan import PlannedModelStatus
 from anamnesis.pipelines.run_record import RunRecord, read_records
@@ -29,7 +30,7 @@ class LocalModelStatus:
         status: of the plan, with the state of each site.
         runs: oldest first.
         problems: why records of runs are not readable.
-        warnings: about entries of the log that are not verified.
+        warnings: about entries of the log that are not verified, and about a changed file of weights.
         signatures: who signed the entries of the log, and whether that was verified.
         reports: site -> the report about its version that waits for a person.
         learning_rate: of the champion and where it comes from, in words; empty where it has none.
@@ -65,7 +66,10 @@ def read_model_status(selected_model: SelectedModel) -> LocalModelStatus:
         status=status,
         runs=runs,
         problems=tuple(problems),
-        warnings=unverified_entry_warnings(registry),
+        warnings=(
+            *unverified_entry_warnings(registry),
+            *filter(None, [describe_changed_weights(context.model, registry)]),
+        ),
         signatures=describe_signers(Log(registry).entries(), signing_of(registry)),
         reports=waiting_reports(context, observation, status),
         learning_rate=describe_learning_rate(registry, status.champion, list_update_records(registry)),

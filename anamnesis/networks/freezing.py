@@ -31,7 +31,7 @@ def _frozen_parameters(backbone: Backbone, settings: NetworkSettings) -> frozens
     if stage_count > len(backbone.levels):
         raise InputError(
             f"network.frozen: {settings.type} has the stages 1-{len(backbone.levels)}, found {settings.frozen!r}; name "
-            "fewer stages, or write all"
+            "fewer stages, or write All"
         )
     return parameters_of_stages(backbone, settings, stage_count)
 

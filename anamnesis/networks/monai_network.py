@@ -39,7 +39,7 @@ class MonaiNetwork(Backbone):
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(
                 f"network: MONAI cannot build {settings.type} with {options} for {list(settings.size)}: "
-                f"{' '.join(str(error).split())[:200]}; correct network.size and network.options"
+                f"{' '.join(str(error).split())[:200]}; correct network.input.size and network.options"
             ) from error
         if getattr(options, "norm", Norm.BATCH) is Norm.GROUP:
             replace_batch_norms(net)
@@ -146,8 +146,8 @@ def _build_vit(settings: NetworkSettings, options: MonaiViTOptions) -> tuple[Any
 
     if any(side % options.patch for side in settings.size):
         raise InputError(
-            f"network.size: expected multiples of the patch of {options.patch}, found {list(settings.size)}; change "
-            "network.size or network.options.patch"
+            f"network.input.size: expected multiples of the patch of {options.patch}, found {list(settings.size)}; "
+            "change it, or network.options.patch"
         )
     net = ViT(
         in_channels=settings.channels,

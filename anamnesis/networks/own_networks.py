@@ -85,7 +85,7 @@ def check_two_sides(settings: NetworkSettings) -> None:
     """
     if len(settings.size) != 2 or min(settings.size) < SMALLEST_OWN_SIDE:
         raise InputError(
-            f"network.size: expected two sides of {SMALLEST_OWN_SIDE} pixels or more for {settings.type}, found "
+            f"network.input.size: expected two sides of {SMALLEST_OWN_SIDE} pixels or more for {settings.type}, found "
             f"{list(settings.size)}"
         )
 

@@ -78,6 +78,6 @@ def _shapes_or_error(
 def _size_error(settings: NetworkSettings, cause: str) -> InputError:
     summary = " ".join(cause.split())[:200]
     return InputError(
-        f"network.size: {settings.type} cannot take images of {list(settings.size)}: {summary}; choose a larger size, "
-        "or multiples of the network's patch or window"
+        f"network.input.size: {settings.type} cannot take images of {list(settings.size)}: {summary}; choose a larger "
+        "size, or multiples of the network's patch or window"
     )

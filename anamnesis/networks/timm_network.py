@@ -30,7 +30,7 @@ class TimmNetwork(Backbone):
 
     def __init__(self, settings: NetworkSettings, options: TimmOptions) -> None:
         if len(settings.size) != 2:
-            raise InputError(f"network.size: expected two sides for {settings.type}, found {list(settings.size)}")
+            raise InputError(f"network.input.size: expected two sides for {settings.type}, found {list(settings.size)}")
         timm, name = _import_timm(), settings.type.removeprefix(TIMM_PREFIX)
         model = _create_model(timm, name, settings, options, num_classes=0, global_pool="")
         indices, level_names = _chosen_levels(model, settings)
@@ -105,7 +105,7 @@ def _create_model(timm: Any, name: str, settings: NetworkSettings, options: Timm
     except (TypeError, ValueError, AssertionError, RuntimeError) as error:
         raise InputError(
             f"network: timm cannot build {name} with {arguments}: {' '.join(str(error).split())[:200]}; correct "
-            "network.size and network.options"
+            "network.input.size and network.options"
         ) from error
     if not hasattr(model, "forward_intermediates"):
         raise InputError(f"network.type: {settings.type} gives no feature maps; choose a network with feature maps")
@@ -120,8 +120,8 @@ def _check_patches(timm: Any, model: Any, settings: NetworkSettings) -> None:
         return
     if any(side % patch for side, patch in zip(settings.size, embedding.patch_size, strict=True)):
         raise InputError(
-            f"network.size: expected multiples of the patch of {list(embedding.patch_size)} pixels for "
-            f"{settings.type}, found {list(settings.size)}; change network.size"
+            f"network.input.size: expected multiples of the patch of {list(embedding.patch_size)} pixels for "
+            f"{settings.type}, found {list(settings.size)}; change the size"
         )
 
 

@@ -98,13 +98,13 @@ class NetworkSettings:
 
     def __post_init__(self) -> None:
         if len(self.size) not in (2, 3):
-            raise InputError(f"network.size: expected two sides, or three of a volume, found {list(self.size)}")
+            raise InputError(f"network.input.size: expected two sides, or three of a volume, found {list(self.size)}")
         if self.channels not in (1, 3):
-            raise InputError(f"network.channels: expected 1 or 3, found {self.channels}")
+            raise InputError(f"network.input.channels: expected 1 or 3, found {self.channels}")
         if not re.fullmatch(r"nothing|all|stages 1-[1-9]", self.frozen):
-            raise InputError(f"network.frozen: expected nothing, all or 'stages 1-4', found {self.frozen!r}")
+            raise InputError(f"network.frozen: expected Nothing, All or Stages 1-4, found {self.frozen!r}")
         if self.batch_statistics not in ("learned", "frozen"):
-            raise InputError(f"network.batch_statistics: expected learned or frozen, found {self.batch_statistics!r}")
+            raise InputError(f"network.batchStatistics: expected Learned or Frozen, found {self.batch_statistics!r}")
         if self.patches:
             self.patches.check(self.size)
         self._check_normalisation()
@@ -113,18 +113,18 @@ class NetworkSettings:
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (0, 1, self.channels):
                 raise InputError(
-                    f"network.{name}: expected one number, or one for each of {self.channels} channels, found "
-                    f"{list(values)}"
+                    f"network.input.normalisation.{name}: expected one number, or one for each of {self.channels} "
+                    f"channels, found {list(values)}"
                 )
         if bool(self.mean) != bool(self.std) or not all(value > 0 for value in self.std):
             raise InputError(
-                f"network.std: expected numbers above 0 together with network.mean, found {list(self.std)} with mean "
-                f"{list(self.mean)}; set both or none"
+                f"network.input.normalisation: expected a mean, and a std above 0, found {list(self.mean)} and "
+                f"{list(self.std)}; set both or none"
             )
         if not all(abs(mean) <= LARGEST_MEAN for mean in self.mean) or not all(std >= SMALLEST_STD for std in self.std):
             raise InputError(
-                f"network.mean, network.std: images are in [0, 1], so expected a mean of at most {LARGEST_MEAN} and a "
-                f"std of at least {SMALLEST_STD:g}, found {list(self.mean)} and {list(self.std)}; correct the numbers"
+                f"network.input.normalisation: images are in [0, 1], so expected a mean of at most {LARGEST_MEAN} and "
+                f"a std of at least {SMALLEST_STD:g}, found {list(self.mean)} and {list(self.std)}; correct the numbers"
             )
 
 

@@ -1,7 +1,7 @@
 """A version in memory: its method with its weights, and what it knows about its sites."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from anamnesis.records import (
     find_class_indices,
     label_space,
 )
+from anamnesis.records.network_differences import describe_network_differences
 from anamnesis.registry.versions import read_part, read_version
 from anamnesis.storage.documents import check_schema
 from anamnesis.storage.store import Store
@@ -187,12 +188,8 @@ def load_model(store: Store, digest: str, configuration: Configuration | None = 
     version = read_version(store, digest)
     description = read_description(store, version)
     target_configuration = configuration or description.configuration
-    if target_configuration.identity.network != description.configuration.network:
-        stored, settings = encode(description.configuration.network), encode(target_configuration.identity.network)
-        raise InputError(
-            f"{'; '.join(_describe_differences(stored, settings, 'network'))}; set spec.network back, or create a new "
-            "ContinualModel with an empty registry"
-        )
+    if differences := describe_network_differences(description.configuration.network, target_configuration.network):
+        raise InputError(differences)
     method, pretrained = build_method(target_configuration), read_pretrained(store, version)
     if pretrained:
         method.load_pretrained(pretrained.tensors)
@@ -206,14 +203,6 @@ def load_model(store: Store, digest: str, configuration: Configuration | None = 
         read_operating_points(store, version),
         pretrained,
     )
-
-
-def _describe_differences(stored: object, settings: object, path: str) -> Iterator[str]:
-    if isinstance(stored, Mapping) and isinstance(settings, Mapping):
-        for name in sorted(stored.keys() | settings.keys()):
-            yield from _describe_differences(stored.get(name), settings.get(name), f"{path}.{name}")
-    elif stored != settings:
-        yield f"{path}: expected {stored!r} as in the base version, found {settings!r}"
 
 
 def read_site_features(store: Store, version: Version, description: VersionDescription) -> SiteFeatures:

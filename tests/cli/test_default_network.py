@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -8,7 +9,7 @@ from anamnesis.local.backbones.catalogue import EFFICIENTNET_LITE0
 from anamnesis.local.context import SelectedModel, select_model
 from anamnesis.operator.api.network import NetworkSpec
 from anamnesis.operator.requests import located_configuration
-from anamnesis.records import NetworkSettings
+from anamnesis.records import NetworkSettings, digest_bytes
 
 from .conftest import Call, documents, write_documents
 
@@ -52,3 +53,39 @@ def test_a_registry_with_versions_keeps_their_network(
     run = call("run", "-f", promoted_model_file)
     assert (run.code, "SmallCNN, as in the versions of the registry" in run.err) == (0, True)
     assert "nothing new to learn" in run.err
+
+
+def edit_network(file: Path, **fields: Any) -> None:
+    site, model = yaml.safe_load_all(file.read_text(encoding="utf-8"))
+    model["spec"]["network"] |= fields
+    write_documents(file, [site, model])
+
+
+def test_an_edited_network_is_told_before_data_arrives(promoted_model_file: Path, call: Call) -> None:
+    edit_network(promoted_model_file, options={"width": 16}, input={"channels": 1, "size": [48, 32]}, frozen="All")
+    problem = (
+        "network.input.size: expected [32, 32] as in the base version, found [48, 32]; "
+        "network.options.width: expected 8 as in the base version, found 16; "
+        "network.frozen: expected Nothing as in the base version, found All; the model keeps its network"
+    )
+    status = call("status", "-f", promoted_model_file)
+    assert (status.code, problem in status.out) == (0, True), status.out
+    for command in (("run",), ("update", "--site", "xray")):
+        result = call(command[0], "-f", promoted_model_file, *command[1:])
+        assert (result.code, problem in result.err) == (2, True), result.err
+    edit_network(promoted_model_file, options={"width": 8}, input={"channels": 1, "size": [32, 32]}, frozen="Nothing")
+    result = call("run", "-f", promoted_model_file)
+    assert (result.code, "nothing new to learn" in result.err) == (0, True)
+
+
+def test_a_changed_file_of_weights_is_told(promoted_model_file: Path, call: Call) -> None:
+    file = promoted_model_file.parent / "weights.pt"
+    file.write_bytes(b"first")
+    edit_network(promoted_model_file, weights={"url": "weights.pt", "sha256": digest_bytes(b"first")})
+    told = "the file was changed and is not used, because the registry has the tensors"
+    assert told not in call("status", "-f", promoted_model_file).out
+    file.write_bytes(b"second")
+    assert told in call("status", "-f", promoted_model_file).out
+    assert told in call("run", "-f", promoted_model_file).err
+    file.unlink()
+    assert told not in call("status", "-f", promoted_model_file).out

@@ -57,9 +57,9 @@ def test_equal_seeds_give_equal_weights_and_the_librarys_names() -> None:
         (NetworkSettings("monai/VNet"), r"network\.type: expected one of .*monai/DenseNet121.*, found 'monai/VNet'"),
         (
             NetworkSettings("monai/DenseNet121", size=(16, 16)),
-            r"network\.size: monai/DenseNet121 cannot take images of",
+            r"network\.input\.size: monai/DenseNet121 cannot take images of",
         ),
-        (NetworkSettings("monai/ViT", size=(40, 40)), r"network\.size: expected multiples of the patch of 16"),
+        (NetworkSettings("monai/ViT", size=(40, 40)), r"network\.input\.size: expected multiples of the patch of 16"),
         (NetworkSettings("monai/ViT", options={"heads": 5}), r"options\.embedding: expected a multiple of 5 heads"),
         (NetworkSettings("monai/SwinTransformer", options={"embedding": 50}), r"embedding: expected a multiple of 12"),
         (NetworkSettings("monai/resnet10", options={"norm": "group", "width": 12}), r"width: expected a multiple of 8"),

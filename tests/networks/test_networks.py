@@ -65,7 +65,7 @@ def test_equal_seeds_give_equal_weights_and_leave_the_global_stream_alone() -> N
             NetworkSettings(options={"width": 12, "norm": "group"}),
             r"network\.options\.width: expected a multiple of 8 .*, found 12",
         ),
-        (NetworkSettings(size=(8, 64)), r"network\.size: expected two sides of 16 pixels or more"),
+        (NetworkSettings(size=(8, 64)), r"network\.input\.size: expected two sides of 16 pixels or more"),
     ],
 )
 def test_what_cannot_be_built_is_named(spec: NetworkSettings, message: str) -> None:

@@ -56,9 +56,9 @@ def test_downloads_are_switched_off() -> None:
         (NetworkSettings("timm/resnet19"), r"network\.type: timm .* has no model 'resnet19'; .* resnet"),
         (
             NetworkSettings("timm/test_vit", size=(40, 40)),
-            r"network\.size: expected multiples of the patch of \[16, 16\] pixels for timm/test_vit, found \[40, 40",
+            r"network\.input\.size: expected multiples of the patch of \[16, 16\] pixels for timm/test_vit, found",
         ),
-        (NetworkSettings("timm/test_vit", size=(32, 32, 32)), r"network\.size: expected two sides"),
+        (NetworkSettings("timm/test_vit", size=(32, 32, 32)), r"network\.input\.size: expected two sides"),
         (NetworkSettings("timm/test_vit", options={"width": 8}), r"network\.options: unknown field 'width'"),
         (
             NetworkSettings("timm/test_vit", size=(32, 32), options={"drop_path": 2.0}),

@@ -4,6 +4,7 @@ from fakes.hospital import APPROVAL_REQUIRED, AUTOMATIC_GATE, SPACE, FakeHospita
 
 from anamnesis.operator.api.gate import GateSpec
 from anamnesis.operator.api.model import ContinualModelSpec, RegistrySpec
+from anamnesis.operator.api.network import NetworkSpec
 
 MISSPELT = GateSpec.model_validate(AUTOMATIC_GATE | {"tasks": [{"name": "brs", "floor": "0.95"}]})
 CORRECT = GateSpec.model_validate(AUTOMATIC_GATE)
@@ -85,3 +86,21 @@ def test_a_registry_secret_without_the_keys_of_the_bucket_is_named(hospital: Fak
     hospital.cluster.secrets[SPACE, "bucket"] = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "k"}
     hospital.reconcile()
     assert stalled(hospital)[0] == "False"
+
+
+def test_another_network_than_the_champion_has_is_told_before_data_arrives(hospital: FakeHospital) -> None:
+    own_network, other_network = NetworkSpec(), NetworkSpec.model_validate({"options": {"width": 64}})
+    hospital.edit_model(network=own_network)
+    hospital.network.add_data("north", "a")
+    hospital.run_update()
+    hospital.edit_model(network=other_network)
+    hospital.reconcile()
+    status, reason, message = stalled(hospital)
+    assert (status, reason, hospital.states()["north"]) == ("True", "InvalidSpec", "Learned")
+    assert "network.options.width: expected 32 as in the base version, found 64" in message
+    hospital.network.add_data("north", "b")
+    hospital.reconcile()
+    assert (hospital.states()["north"], len(hospital.updates)) == ("InvalidSpec", 1)
+    hospital.edit_model(network=own_network)
+    hospital.run_update()
+    assert (hospital.states()["north"], stalled(hospital)[0]) == ("Learned", "False")

@@ -159,6 +159,7 @@ class PlannedModelStatus:
     Attributes:
         champion: digest of the version in use, or empty.
         withdrawal: who withdrew the champion, and how that ends; empty where it is not withdrawn.
+        spec_problem: fields of the model that are wrong, so that no update starts; empty for none.
         sites: in the order they joined.
         planned_at: the time of the plan, UTC, ISO 8601.
         updates: by name.
@@ -176,4 +177,5 @@ class PlannedModelStatus:
     is_evaluation_given_up: bool = False
     evaluation_run: Run | None = None
     withdrawal: str = ""
+    spec_problem: str = ""
     requeue_at: datetime | None = None

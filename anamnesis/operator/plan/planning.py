@@ -68,6 +68,7 @@ def plan(
     status = PlannedModelStatus(
         champion=plan_input.champion,
         withdrawal=plan_input.withdrawal,
+        spec_problem=plan_input.spec_problem,
         sites=tuple(site.status for site in sites),
         planned_at=now.isoformat(timespec="seconds"),
         updates={

@@ -136,7 +136,7 @@ def log_unverified(site: SiteInput) -> SiteReadiness | None:
 
 
 def spec_invalid(site: SiteInput) -> SiteReadiness | None:
-    """A field of the model means nothing or contradicts a Site, or a Secret lacks a key."""
+    """A field of the model means nothing or contradicts a Site or the champion, or a Secret lacks a key."""
     problem = site.plan_input.spec_problem or site.plan_input.secret_problem
     return site.readiness(SiteState.INVALID_SPEC, problem) if problem else None
 

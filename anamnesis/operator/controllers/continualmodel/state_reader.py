@@ -1,6 +1,6 @@
 """Reads the state of one model: resources, registry, back end. Everything that plan and statuses need is read here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from anamnesis.operator.addresses import split_key_reference, store_url
@@ -42,7 +42,7 @@ from anamnesis.operator.controllers.registries import Registries
 from anamnesis.operator.controllers.registry_access import operator_identity
 from anamnesis.operator.requests import gate_policy, learned_site_refs
 from anamnesis.operator.runtime.cluster import Cluster
-from anamnesis.operator.spec_checks import find_problems
+from anamnesis.operator.spec_checks import find_network_problem, find_problems
 from anamnesis.records import AnamnesisError, Decision, InputError, SiteRef
 from anamnesis.records.timestamps import Clock
 from anamnesis.registry import RequiredTestSet
@@ -124,7 +124,7 @@ class StateReader:
             runs=self._run_failures.explain(runs, unfinished, store, operator_identity(model), now),
             backend_problem=backend_problem,
             split_keys=self._split_keys(loaded_model, sites),
-            spec_problem="; ".join(find_problems(loaded_model, sites)),
+            spec_problem="; ".join(_find_spec_problems(loaded_model, sites, registry)),
             secret_problem=self._find_secret_problem(loaded_model),
             now=now,
         )
@@ -222,6 +222,15 @@ class _GateState:
     evaluations: StoredEvaluations
     decisions: Mapping[str, Decision]
     reports: Mapping[str, CandidateReport]
+
+
+def _find_spec_problems(
+    loaded_model: LoadedResource[ContinualModel], sites: Mapping[str, LoadedResource[Site]], registry: RegistryState
+) -> Iterator[str]:
+    yield from find_problems(loaded_model, sites)
+    champion = registry.versions[registry.champion] if registry.champion else None
+    if network_problem := find_network_problem(loaded_model.resource.spec, champion):
+        yield network_problem
 
 
 def _read_gate_state(
