@@ -17,6 +17,7 @@ from anamnesis.training.checkpoints import Checkpoints
 from anamnesis.training.optimiser_steps import StageSteps
 from anamnesis.training.optimisers import load_optimiser_state, optimiser_state
 from anamnesis.training.precision import Precision
+from anamnesis.training.reported_data import ReportedData
 from anamnesis.training.reused_memory import reused_memory
 from anamnesis.training.saved_results import SavedResults
 from anamnesis.training.stage_budget import Position, StageBudget
@@ -177,7 +178,7 @@ def train(
     with precision.deterministic_mode(), reused_memory(), torch.random.fork_rng(devices=[]):
         run.run_stages()
         method.network.eval()
-        method.end_task(context, data)
+        method.end_task(context, ReportedData(data, progress))
     return TrainingLog(tuple(run.log), run.seconds)
 
 

@@ -11,6 +11,7 @@ from anamnesis.training import TensorSplit, samples_to_tensors
 from anamnesis.training.augmentation import Augmentation
 from anamnesis.training.intensity import PERCENTILES, percentiles, resize, to_planes, to_unit_range
 from anamnesis.training.random_streams import RandomStreams
+from anamnesis.training.reported_data import ReportedData
 
 SPEC = NetworkSettings(size=(16, 16))
 LABELS = ("other/x", "other/y", *FIRST.labels)
@@ -252,6 +253,18 @@ def test_clean_images_come_in_stored_order() -> None:
     split = bar_split(FIRST, context.labels, count=10)
     batches = list(data_of(context, split)(Split.TRAIN))
     assert torch.equal(torch.cat([batch.images for batch in batches]), split.images.float())
+
+
+def test_passes_after_the_training_report_their_images() -> None:
+    context = context_of((FIRST,), SETTINGS)
+    data, reports = data_of(context, bar_split(FIRST, context.labels)), []
+    reported = ReportedData(data, lambda *report: reports.append(report))
+    for _ in range(2):
+        assert sum(len(batch.images) for batch in reported(Split.TRAIN)) == data.count(Split.TRAIN)
+    count = data.count(Split.TRAIN)
+    assert [report for report in reports if report[0] == count] == [
+        (count, count, f"images of pass {number} after the training") for number in (1, 2)
+    ]
 
 
 def test_a_split_that_was_not_opened_is_not_there() -> None:
