@@ -8,8 +8,8 @@ from anamnesis.operator.api import ContinualModel, LoadedResource, Site
 from anamnesis.operator.candidates import site_candidates
 from anamnesis.operator.plan import ObservedSite, PlanInput
 from anamnesis.operator.requests import configuration, gate_policy, learned_site_refs, update_request
-from anamnesis.operator.spec_checks import find_network_problem
 from anamnesis.records import SiteRef, Version
+from anamnesis.records.network_differences import find_network_problem
 from anamnesis.registry import Log, describe_withdrawal, evaluate_gate, list_versions, read_version
 from anamnesis.storage import Store
 from anamnesis.updates.required_tests import required_tests
@@ -115,7 +115,7 @@ def observe_local(
         submitted_sites,
         on_demand=True,
         withdrawal=withdrawal,
-        spec_problem=find_network_problem(model.resource.spec, versions.get(champion)),
+        spec_problem=find_network_problem(present_configuration.network, versions.get(champion)),
     )
     return LocalObservation(plan_input, site_contents, learned_refs, lineage)
 

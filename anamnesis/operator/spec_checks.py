@@ -12,10 +12,7 @@ from pydantic.alias_generators import to_camel
 from anamnesis.operator.addresses import registry_url, source_url, store_url
 from anamnesis.operator.api import ContinualModel, LoadedResource, Site
 from anamnesis.operator.api.gate import GateSpec, TaskGate
-from anamnesis.operator.api.model import ContinualModelSpec
-from anamnesis.operator.requests import network_settings
-from anamnesis.records import Configuration, InputError, Version, decode, metric_properties
-from anamnesis.records.network_differences import describe_network_differences
+from anamnesis.records import InputError, metric_properties
 
 _SPREADSHEETS = (".xls", ".xlsx", ".ods", ".numbers")
 Sites = Mapping[str, LoadedResource[Site]]
@@ -38,18 +35,6 @@ def find_problems(model: LoadedResource[ContinualModel], sites: Sites) -> tuple[
         sites: those of its Sites that exist, by name. A Site that does not exist is reported elsewhere.
     """
     return (*_method_problems(model, sites), *_gate_problems(model, sites), *_overlaps(model, sites))
-
-
-def find_network_problem(spec: ContinualModelSpec, champion: Version | None) -> str:
-    """Returns how ``spec.network`` differs from the network of the champion; empty where it does not.
-
-    Every update starts from the champion, so a person reads this as soon as the field was edited, and not when data
-    arrives. Before the first champion any network is right.
-    """
-    if champion is None:
-        return ""
-    stored = decode(Configuration, champion.configuration, "configuration")
-    return describe_network_differences(stored.network, network_settings(spec.network))
 
 
 def describe_unread_modalities(model: LoadedResource[ContinualModel], site: LoadedResource[Site]) -> str:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from re import sub
 
-from anamnesis.records.codec import encode_object
+from anamnesis.records.codec import decode, encode_object
 from anamnesis.records.configuration import Configuration, NetworkSettings
+from anamnesis.records.version import Version
 
 _PATHS = {
     "channels": "input.channels",
@@ -14,6 +15,19 @@ _PATHS = {
     "std": "input.normalisation.std",
 }
 """Field of ``NetworkSettings`` -> field of ``spec.network``, where it has another place there."""
+
+
+def find_network_problem(settings: NetworkSettings, champion: Version | None) -> str:
+    """Returns how the network of a model differs from that of its champion; empty where it does not.
+
+    Every update starts from the champion. So a person reads this as soon as a field was edited, and not when data
+    arrives. Before the first champion any network is right.
+    """
+    if champion is None:
+        return ""
+    return describe_network_differences(
+        decode(Configuration, champion.configuration, "configuration").network, settings
+    )
 
 
 def describe_network_differences(stored: NetworkSettings, settings: NetworkSettings) -> str:

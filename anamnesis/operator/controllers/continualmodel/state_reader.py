@@ -40,10 +40,11 @@ from anamnesis.operator.controllers.continualmodel.validation import (
 from anamnesis.operator.controllers.options import ReconcileOptions
 from anamnesis.operator.controllers.registries import Registries
 from anamnesis.operator.controllers.registry_access import operator_identity
-from anamnesis.operator.requests import gate_policy, learned_site_refs
+from anamnesis.operator.requests import gate_policy, learned_site_refs, network_settings
 from anamnesis.operator.runtime.cluster import Cluster
-from anamnesis.operator.spec_checks import find_network_problem, find_problems
+from anamnesis.operator.spec_checks import find_problems
 from anamnesis.records import AnamnesisError, Decision, InputError, SiteRef
+from anamnesis.records.network_differences import find_network_problem
 from anamnesis.records.timestamps import Clock
 from anamnesis.registry import RequiredTestSet
 from anamnesis.registry.registry_store import RegistryStore
@@ -229,7 +230,7 @@ def _find_spec_problems(
 ) -> Iterator[str]:
     yield from find_problems(loaded_model, sites)
     champion = registry.versions[registry.champion] if registry.champion else None
-    if network_problem := find_network_problem(loaded_model.resource.spec, champion):
+    if network_problem := find_network_problem(network_settings(loaded_model.resource.spec.network), champion):
         yield network_problem
 
 
