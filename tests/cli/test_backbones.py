@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 
 from anamnesis.networks import build_backbone
 from anamnesis.operator.api.model import ContinualModelSpec
-from anamnesis.operator.api.network import InputSpec, WeightsSpec
+from anamnesis.operator.api.network import InputSpec, NetworkSpec, WeightsSpec
+from anamnesis.operator.requests import network_settings
 from anamnesis.records import NetworkSettings, digest_bytes
 from anamnesis.registry import verify_objects
 from anamnesis.storage import open_store
@@ -103,6 +104,46 @@ def test_a_network_that_no_model_may_have_is_refused(
     result = call(
         "backbones", "import", tmp_path / "w.safetensors", *(each for pair in arguments.items() for each in pair)
     )
+    assert (result.code, message in result.err) == (2, True), result.err
+
+
+@pytest.mark.parametrize(
+    ("network_type", "size", "options"),
+    [
+        ("monai/resnet10", "16,32,32", {"width": 8, "shortcut": "A", "biasDownsample": False, "stemStride": 1}),
+        ("timm/convnext_atto", "64,64", {"dropPath": "0.1"}),
+    ],
+)
+def test_options_of_the_architecture_are_given_and_printed(
+    call: Call, tmp_path: Path, network_type: str, size: str, options: dict[str, object]
+) -> None:
+    pytest.importorskip("timm")
+    sides = tuple(map(int, size.split(",")))
+    spec = NetworkSpec.model_validate(
+        {"type": network_type, "input": {"channels": 1, "size": list(sides)}, "options": options}
+    )
+    save_file(build_backbone(network_settings(spec), 3).library_module.state_dict(), tmp_path / "w.safetensors")
+    arguments = ["--type", network_type, "--channels", "1", "--size", size, "--to", tmp_path / "models"]
+    for name, value in options.items():
+        arguments += ["--option", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
+    result = call("backbones", "import", tmp_path / "w.safetensors", *arguments)
+    assert result.code == 0, result.err
+    assert yaml.safe_load(result.out)["spec"]["network"]["options"] == options
+    assert spec_of(result.out).network.resolved_options() == spec.resolved_options()
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("width", "--option: expected NAME=VALUE, like width=16, found 'width'"),
+        ("widht=8", "network.options.widht: unknown field; valid fields are norm, width"),
+        ("norm=batch", "network.options.norm: expected one of Group, Batch, found 'batch'"),
+    ],
+)
+def test_an_option_that_no_network_has_is_refused(call: Call, tmp_path: Path, option: str, message: str) -> None:
+    (tmp_path / "w.safetensors").touch()
+    arguments = ("--type", "SmallCNN", "--size", "16,16", "--to", tmp_path / "models", "--option", option)
+    result = call("backbones", "import", tmp_path / "w.safetensors", *arguments)
     assert (result.code, message in result.err) == (2, True), result.err
 
 

@@ -70,6 +70,8 @@ def show(
         "anamnesis backbones import densenet121.pth --type timm/densenet121 --size 224,224 --mapping torchvision "
         "--to s3://models/weights",
         "anamnesis backbones import bundle/ --type monai/DenseNet121 --channels 1 --size 96,96,96 -f model.yaml",
+        "anamnesis backbones import resnet_18.pth --type monai/resnet18 --option shortcut=A --option "
+        "biasDownsample=false --channels 1 --size 32,64,64 -f model.yaml",
     ),
 )
 def import_command(
@@ -82,6 +84,10 @@ def import_command(
     network_type: Annotated[str, typer.Option("--type", help="Library and architecture, as network.type.")] = "",
     channels: Annotated[int, typer.Option(help="Channels of the input: 1 or 3.")] = 3,
     size: Annotated[str, typer.Option(help="Sides of the input in pixels, with a comma between them.")] = "224,224",
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Option of the architecture, as in network.options; repeatable."),
+    ] = None,
     mapping: Annotated[str, typer.Option(help="Mapping of names; default: the names are the network's.")] = "",
     convert: Annotated[
         str, typer.Option(help="Refuse, Sum or Mean: how the first convolution gets other channels.")
@@ -99,7 +105,13 @@ def import_command(
     from anamnesis.local.backbones.network_yaml import network_document, network_yaml
 
     request = parse_network(
-        network_type, channels=channels, size=size, mapping=mapping, convert=convert, licence=licence
+        network_type,
+        channels=channels,
+        size=size,
+        options=option or (),
+        mapping=mapping,
+        convert=convert,
+        licence=licence,
     )
     imported = import_backbone(source, request, select_target(files or (), model, target))
     lines = [*(f"# {note}" for note in imported.notes), *network_yaml(imported.network).splitlines()]

@@ -13,6 +13,7 @@ from anamnesis.local.context import select_model
 from anamnesis.networks import build_backbone
 from anamnesis.networks.weights import detect_format, load_backbone_weights
 from anamnesis.networks.weights.file_formats import BUNDLE_METADATA, BUNDLE_WEIGHTS
+from anamnesis.operator.api.network_types import convert_network_options
 from anamnesis.records import ChannelRule, InputError, NetworkSettings, WeightsSettings, digest_bytes
 from anamnesis.registry.weights_files import write_weights_file
 from anamnesis.storage.store import Store, open_store, read_file
@@ -32,7 +33,7 @@ class ImportedBackbone:
 
 
 def parse_network(
-    network_type: str, *, channels: int, size: str, mapping: str, convert: str, licence: str
+    network_type: str, *, channels: int, size: str, options: Sequence[str], mapping: str, convert: str, licence: str
 ) -> NetworkSettings:
     """Returns the settings that the options of the command name; url and digest of the weights are still empty.
 
@@ -48,7 +49,22 @@ def parse_network(
     weights = WeightsSettings(
         url="", sha256=digest_bytes(b""), mapping=mapping, channels=rules[convert.title()], licence=licence
     )
-    return NetworkSettings(network_type, channels, size=tuple(map(int, sides)), weights=weights)
+    network = NetworkSettings(network_type, channels, size=tuple(map(int, sides)), weights=weights)
+    return replace(network, options=_parse_options(network, options)) if options else network
+
+
+def _parse_options(network: NetworkSettings, options: Sequence[str]) -> dict[str, object]:
+    """Returns all options of the network, of which ``options`` are set as ``name=value``."""
+    fields: dict[str, object] = {}
+    for option in options:
+        name, separator, text = option.partition("=")
+        if not separator:
+            raise InputError(f"--option: expected NAME=VALUE, like width=16, found {option!r}")
+        fields[name] = text == "true" if text in ("true", "false") else int(text) if text.isdecimal() else text
+    try:
+        return convert_network_options(network.type, fields, network.size)
+    except ValueError as error:
+        raise InputError(f"network.{error}") from None
 
 
 def select_target(files: Sequence[Path], model: str, url: str) -> Store:

@@ -4,9 +4,12 @@ import yaml
 from pydantic import ValidationError
 
 from anamnesis.operator.api.network import NetworkSpec
+from anamnesis.operator.api.option_fields import option_fields
+from anamnesis.operator.api.option_schemas import options_schema
 from anamnesis.operator.api.validation_messages import describe_errors
 from anamnesis.operator.requests import WEIGHTS_FORMATS
 from anamnesis.records import ChannelRule, InputError, NetworkSettings
+from anamnesis.records.network_options import options_class
 
 
 def check_network(network: NetworkSettings) -> None:
@@ -30,6 +33,8 @@ def network_document(network: NetworkSettings) -> dict[str, object]:
             "std": [f"{value:g}" for value in network.std],
         }
     document: dict[str, object] = {"type": network.type, "input": input_fields}
+    if options := option_fields(options_schema(options_class(network.type)), network.options):
+        document["options"] = options
     if weights := network.weights:
         document["weights"] = {
             "url": weights.url,

@@ -85,6 +85,26 @@ def convert_options(options: Mapping[str, OptionSchema], values: object, path: s
     return converted_options
 
 
+def option_fields(options: Mapping[str, OptionSchema], values: Mapping[str, object]) -> dict[str, object]:
+    """Returns the fields of a resource for options without groups; those with their defaults are left out.
+
+    Args:
+        options: the schema of each option.
+        values: by the names of ``options``, as JSON.
+    """
+    return {
+        to_camel(option): _field_value(options[option], value)
+        for option, value in values.items()
+        if value != options[option]["default"]
+    }
+
+
+def _field_value(schema: OptionSchema, value: object) -> object:
+    if "enum" in schema:
+        return to_pascal(str(value))
+    return f"{value:g}" if isinstance(value, float) else value
+
+
 def _group_hint(options: Mapping[str, OptionSchema], field: str) -> str:
     """Names the group that has a field of this name."""
     for group, schema in options.items():
