@@ -18,7 +18,7 @@ from anamnesis.local.updates import (
 from anamnesis.local.weights_file import describe_changed_weights
 from anamnesis.operator.api import LoadedResource, Site
 from anamnesis.operator.plan import PlannedModelStatus, SiteState
-from anamnesis.pipelines.run_record import RunRecord
+from anamnesis.pipelines.run_record import ExecutionState, RunRecord, read_records
 from anamnesis.records import (
     AnamnesisError,
     Decision,
@@ -184,6 +184,8 @@ def _run_updates(
     inspect_site = make_site_inspector(selected_model, failures)
     for request in requests:
         site = request.site.name
+        for line in _describe_live_runs(selected_model):
+            progress_reporter.print_line(line)
         with _record_failure(failures, site):
             create_split_key(request.store, site, request.split_key)
             record = pipeline_runner.run(request, _prefix_progress(site, progress))
@@ -195,6 +197,16 @@ def _run_updates(
     _, _, status = observe_and_plan(local_context, inspect_site, utc_now)
     write_local_status(local_context, status)
     return LearningResult(selected_model.model.name, tuple(learned_updates), status)
+
+
+def _describe_live_runs(selected_model: SelectedModel) -> Iterator[str]:
+    """Yields what another command on this machine is doing for the model: nothing is lost, but the work is repeated."""
+    for record in read_records(selected_model.state.runs):
+        if record.state is ExecutionState.RUNNING:
+            yield (
+                f"{selected_model.model.name}: another command runs {record.id}; equal work is done twice and recorded "
+                "once: to save it, stop this command, and start it again when that run has ended"
+            )
 
 
 def _read_learned_update(request: UpdateRequest, record: RunRecord) -> LearnedUpdate:

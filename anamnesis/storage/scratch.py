@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,18 +129,17 @@ class Scratch:
         """
         with self._translate_errors():
             partial, lock = self._create_partial(name, sum(file_sizes.values()))
+        sizes = {partial / file_name: size for file_name, size in file_sizes.items()}
         try:
-            with self._translate_errors():
-                for file_name, size in file_sizes.items():
-                    _allocate(partial / file_name, size)
-            yield partial
-            with self._translate_errors():
-                for file_name in file_sizes:
-                    _flush(partial / file_name)
-                _rename_unless_exists(partial, self._folder(name))
-        except (FileNotFoundError, InputError):
-            if partial.exists():
-                raise
+            with _removal_ignored(partial, sizes), self._translate_errors():
+                for file, size in sizes.items():
+                    _allocate(file, size)
+            with _removal_ignored(partial, sizes):
+                yield partial
+                with self._translate_errors():
+                    for file in sizes:
+                        _flush(file)
+                    _rename_unless_exists(partial, self._folder(name))
         finally:
             shutil.rmtree(partial, ignore_errors=True)
             os.close(lock)
@@ -270,6 +269,18 @@ def _remove_unless_used(folder: Path) -> bool:
     except FileNotFoundError:
         shutil.rmtree(folder, ignore_errors=True)
     return True
+
+
+@contextmanager
+def _removal_ignored(folder: Path, files: Collection[Path]) -> Iterator[None]:
+    """Ignores that somebody removes a folder, or its files one after the other."""
+    try:
+        yield
+    except (FileNotFoundError, InputError) as error:
+        cause = error.__cause__ or error
+        is_file_gone = isinstance(cause, FileNotFoundError) and Path(cause.filename or "") in files
+        if folder.exists() and not is_file_gone:
+            raise
 
 
 def _size_of(folder: Path) -> int:

@@ -1,9 +1,11 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from anamnesis.pipelines.run_record import ExecutionState, claim_folder, read_records, write_record
 from anamnesis.snapshots.phantoms import write_phantom_site
 
 from .conftest import documents, write_documents
@@ -103,6 +105,18 @@ def test_a_missing_source_is_reported_by_name(call: Call, promoted_model_file: P
     assert result.code == 2
     assert "ContinualModel chest, Site xray: not readable: source" in result.err
     assert state(call, promoted_model_file) == ["Unreadable"]
+
+
+def test_a_run_of_another_command_is_told(call: Call, promoted_model_file: Path) -> None:
+    shutil.rmtree(promoted_model_file.parent / "data")
+    runs = promoted_model_file.parent / ".anamnesis" / "chest" / "runs"
+    (record,) = read_records(runs)
+    running = replace(record, id="20260101T000000-xray-abcdef", state=ExecutionState.RUNNING)
+    update = ("update", "-f", promoted_model_file, "--site", "xray")
+    with claim_folder(runs / running.id):
+        write_record(runs / running.id, running)
+        assert f"another command runs {running.id}" in call(*update).err
+    assert "another command" not in call(*update).err
 
 
 def test_one_bad_label_ends_neither_the_other_sites_nor_the_other_models(call: Call, awaiting_folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The scratch folder: complete entries only, the least recently used make room, withdrawn ones go."""
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -45,6 +46,7 @@ def test_an_entry_that_was_not_finished_does_not_exist_and_its_remains_go(scratc
     assert scratch.open_entry(name_of(1)) is None
     killed = f"""
 import os
+import shutil
 from pathlib import Path
 from anamnesis.storage.scratch import EntryName, Scratch
 with Scratch(Path({str(scratch.root)!r}), {SIZE}).write_entry({name_of(2)!r}, {{"0.array": {SIZE}}}):
@@ -100,13 +102,27 @@ def test_everything_can_be_removed(scratch: Scratch) -> None:
     assert scratch.entries() == []
 
 
-def test_an_entry_that_is_removed_while_it_is_written_is_written_again(scratch: Scratch) -> None:
+def test_an_entry_that_is_removed_while_it_is_written_is_written_again(
+    scratch: Scratch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with scratch.write_entry(name_of(1), {"0.array": SIZE}) as folder:
         scratch.remove_all()
         (folder / "0.array").write_bytes(b"pixels")
     assert scratch.open_entry(name_of(1)) is None
     with scratch.write_entry(name_of(1), {"0.array": SIZE}):
         scratch.remove_all()
+    with scratch.write_entry(name_of(1), {"0.array": SIZE}) as folder:  # its files go first, and then the folder
+        (folder / "0.array").unlink()
+        (folder / "0.array").read_bytes()
+    with scratch.write_entry(name_of(1), {"0.array": SIZE}) as folder:
+        (folder / "0.array").unlink()
+    monkeypatch.setattr(
+        "anamnesis.storage.scratch._allocate", lambda path, size: shutil.rmtree(path.parent) or path.open()
+    )
+    with scratch.write_entry(name_of(1), {"0.array": SIZE}) as folder:
+        (folder / "0.array").read_bytes()
+    monkeypatch.undo()
+    assert scratch.entries() == []
     with pytest.raises(FileNotFoundError), scratch.write_entry(name_of(1), {"0.array": SIZE}) as folder:
         (folder / "another").read_bytes()
     write(scratch, name_of(1))

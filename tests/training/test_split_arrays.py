@@ -117,6 +117,15 @@ def test_a_preparation_that_fails_leaves_nothing(stored: SampleStore, scratch: S
     assert (split.images[:] - in_memory(stored).images[:]).abs().max() <= 0.5001 / 255
 
 
+def test_an_entry_that_lost_a_file_is_prepared_again(stored: SampleStore, scratch: Scratch) -> None:
+    stored.add(bytes_images(3))
+    first = open_split_arrays(stored.open(), FORMAT, scratch)
+    (entry,) = scratch.entries()
+    next(path for path in entry.folder.iterdir() if path.name != "lock").unlink()
+    second = open_split_arrays(stored.open(), FORMAT, scratch)
+    assert torch.equal(first.images[:], second.images[:])
+
+
 def test_training_and_evaluation_share_arrays(
     stored: SampleStore, scratch: Scratch, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,8 @@
 """Opens the arrays of a split, and prepares them where the scratch folder has them not yet."""
 
 import os
+import shutil
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -41,15 +43,29 @@ def open_split_arrays(
     scratch = scratch or Scratch.of_environment(os.environ)
     # After a withdrawal, all arrays that were made before are removed.
     name = EntryName(samples.store.url, read_withdrawn_data(samples.store).digest, split_format.digest_of(samples))
-    while (lease := scratch.open_entry(name)) is None:
-        all_layouts = (*layouts.values(), *([mask] if mask else []))
+    all_layouts = (*layouts.values(), *([mask] if mask else []))
+    while (opened := _map_entry(scratch.open_entry(name), all_layouts)) is None:
         with scratch.write_entry(name, {layout.file: layout.bytes for layout in all_layouts}) as folder:
             write_arrays(samples, split_format, folder, layouts=layouts, mask=mask, progress=progress)
-    images = {modality: MappedImages(_map(lease, layout), lease) for modality, layout in layouts.items()}
+    lease, arrays = opened
+    images = {modality: MappedImages(arrays[layout.file], lease) for modality, layout in layouts.items()}
     if mask:
-        targets[MASK] = MappedMasks(_map(lease, mask), lease)
+        targets[MASK] = MappedMasks(arrays[mask.file], lease)
     return TensorSplit(images, targets, tuple(record.id for record in samples.records))
 
 
-def _map(lease: EntryLease, layout: ArrayLayout) -> np.ndarray:
-    return map_file(lease.folder / layout.file, layout.dtype, layout.shape)
+def _map_entry(
+    lease: EntryLease | None, layouts: Sequence[ArrayLayout]
+) -> tuple[EntryLease, Mapping[str, np.ndarray]] | None:
+    """Returns the arrays of an entry by file; none where it does not exist.
+
+    Somebody may remove files at any time, for example a job that tidies caches: the rest of such an entry is removed.
+    """
+    if lease is None:
+        return None
+    try:
+        arrays = {layout.file: map_file(lease.folder / layout.file, layout.dtype, layout.shape) for layout in layouts}
+    except FileNotFoundError:
+        shutil.rmtree(lease.folder, ignore_errors=True)
+        return None
+    return lease, arrays
