@@ -15,7 +15,7 @@ from anamnesis.methods.features.feature_statistics import FeatureStatistics, mea
 from anamnesis.methods.features.site_sums import SiteSums
 from anamnesis.methods.site_state import tensors_by_site
 from anamnesis.methods.stage import Stage
-from anamnesis.networks import LastLevel, build_backbone
+from anamnesis.networks import Levels, build_backbone
 from anamnesis.networks.fast_inference import FastInference
 from anamnesis.networks.random_features import GRID, GridClassifier, RandomBackbone
 from anamnesis.records import InputError, NetworkSettings
@@ -69,7 +69,7 @@ class AnalyticMethod(ClassificationMethod[Options]):
             else build_backbone(spec, seed)
         )
         network = GridClassifier(backbone, self.options.grid)
-        self._fast_maps = FastInference(LastLevel(backbone))
+        self._fast_maps = FastInference(Levels(backbone))
         self._statistics = SiteSums(network.head.weight.shape[1])
         return network
 
@@ -115,7 +115,7 @@ class AnalyticMethod(ClassificationMethod[Options]):
         """Replaces the sums of the site by those of its images, and solves for the head."""
         head = self.network.head
         statistics = FeatureStatistics(head.weight.shape[1], len(context.labels), head.weight.device)
-        spaces = {"grid": (statistics, lambda images: self.network.embed(self._fast_maps(images)))}
+        spaces = {"grid": (statistics, lambda images: self.network.embed(self._fast_maps(images)[0]))}
         measure_statistics("head.statistics", spaces, context=context, data=data)
         self._statistics.replace(context.site, statistics)
         self._update_head()
@@ -140,7 +140,7 @@ class AnalyticMethod(ClassificationMethod[Options]):
 
     def explained_features(self, images: Tensor) -> tuple[Branch, ...]:
         """Returns the frozen feature maps, always in float32, like the sums behind the head."""
-        return (Branch("network", self._fast_maps(images), learns=False),)
+        return (Branch("network", self._fast_maps(images)[0], learns=False),)
 
     def answer_from(self, features: Sequence[Tensor]) -> Tensor:
         """Returns the head's logits [N, K], always in float32."""

@@ -1,7 +1,7 @@
 """Networks as plain modules: backbones that return feature maps, heads that grow with the tasks."""
 
 from anamnesis.networks.autoencoder import AutoEncoder
-from anamnesis.networks.backbone import Backbone, FeatureLevel, LastLevel, Normalisation
+from anamnesis.networks.backbone import Backbone, FeatureLevel, Levels, Normalisation
 from anamnesis.networks.build import build_backbone
 from anamnesis.networks.classifier import Classifier
 from anamnesis.networks.freezing import find_learnable
@@ -14,7 +14,7 @@ __all__ = [
     "Classifier",
     "FeatureLevel",
     "GrowingHead",
-    "LastLevel",
+    "Levels",
     "Normalisation",
     "build_backbone",
     "evaluation_mode",

@@ -95,7 +95,7 @@ class Backbone(nn.Module, ABC):
         layers cannot be told apart, the images themselves.
         """
         parts = self._known_parts.of(self)
-        return parts.frozen(images) if parts else images
+        return parts.frozen(images)[0] if parts else images
 
     def maps_from(self, frozen_maps: Tensor) -> Tensor:
         """Maps what ``frozen_maps`` returned to the last level [N, ``width_out``, *cells]."""
@@ -156,16 +156,24 @@ class Backbone(nn.Module, ABC):
         return self
 
 
-class LastLevel(nn.Module):
-    """A backbone as a plain module, which computes all its layers at every call."""
+class Levels(nn.Module):
+    """Some levels of a backbone as a plain module, which computes all its layers at every call.
 
-    def __init__(self, backbone: Backbone) -> None:
+    Attributes:
+        backbone: whose levels are computed.
+        count: how many of its last levels.
+    """
+
+    def __init__(self, backbone: Backbone, count: int = 1) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.backbone, self.count = backbone, count
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Maps images [N, C, *sides] in [0, 1] to the last level."""
-        return self.backbone.last_level(images)
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Maps images [N, C, *sides] in [0, 1] to the last ``count`` levels, fine to coarse."""
+        if self.count == 1:
+            return (self.backbone.last_level(images),)
+        total = len(self.backbone.levels)
+        return self.backbone.level_maps(self.backbone.normalise(images), tuple(range(total - self.count, total)))
 
 
 def normalisation_of(settings: NetworkSettings, default: Normalisation) -> Normalisation:

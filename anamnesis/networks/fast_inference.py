@@ -32,7 +32,7 @@ class FastInference:
     """Feature maps of a network in evaluation mode, without gradients, by its current weights.
 
     Attributes:
-        network: images [N, C, *sides] to one map.
+        network: images [N, C, *sides] to a tuple of maps.
     """
 
     def __init__(self, network: nn.Module, *, keeps_precision: bool = False) -> None:
@@ -47,8 +47,8 @@ class FastInference:
         self._folded_state: tuple[tuple[int, int], ...] = ()
         self._workers = 0
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Maps images [N, C, *sides] in [0, 1] to the last level [N, F, *cells]."""
+    def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Maps images [N, C, *sides] in [0, 1] to the maps [N, F, *cells] of the network."""
         layout, device = torch.channels_last if images.dim() == 4 else torch.channels_last_3d, images.device.type
         images = images if self._keeps_precision else images.float()
         is_half = self._keeps_precision and torch.is_autocast_enabled(device)
@@ -57,13 +57,15 @@ class FastInference:
             folded = self._folded_network(images[:1])
 
         @torch.no_grad()
-        def maps_of(group: Tensor) -> Tensor:
+        def maps_of(group: Tensor) -> tuple[Tensor, ...]:
             with torch.autocast(device, half, enabled=is_half):
                 return folded(group.contiguous(memory_format=layout))  # type: ignore[no-any-return]
 
-        if device != "cpu" or len(images) <= IMAGES_PER_PASS:
-            return maps_of(images)
-        return torch.cat(self._map(maps_of, torch.split(images, IMAGES_PER_PASS)))
+        with evaluation_mode(folded):  # it may be the network itself, which trains
+            if device != "cpu" or len(images) <= IMAGES_PER_PASS:
+                return maps_of(images)
+            groups = self._map(maps_of, torch.split(images, IMAGES_PER_PASS))
+        return tuple(torch.cat(maps) for maps in zip(*groups, strict=True))
 
     def _folded_network(self, example: Tensor) -> nn.Module:
         tensors = itertools.chain(self.network.parameters(), self.network.buffers())
@@ -72,7 +74,9 @@ class FastInference:
             self._folded, self._folded_state = fold_batch_norms(self.network, example), state
         return self._folded
 
-    def _map(self, maps_of: Callable[[Tensor], Tensor], groups: Sequence[Tensor]) -> list[Tensor]:
+    def _map(
+        self, maps_of: Callable[[Tensor], tuple[Tensor, ...]], groups: Sequence[Tensor]
+    ) -> list[tuple[Tensor, ...]]:
         """Returns the maps of each group; the first call with enough groups measures whether workers help."""
         processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         if processors == 1 or self._workers == 1:
@@ -113,11 +117,15 @@ def fold_batch_norms(network: nn.Module, example: Tensor) -> nn.Module:
                 norm_name, nn.Sequential(norm.drop, norm.act) if hasattr(norm, "act") else nn.Identity()
             )
         to_channels_last(folded)
-        difference = float((folded(noise) - maps).abs().max())
-    return folded if difference <= LARGEST_DIFFERENCE * float(maps.abs().max()) else network
+        is_equal = all(map(_almost_equal, folded(noise), maps))
+    return folded if is_equal else network
 
 
-def _find_pairs(network: nn.Module, images: Tensor) -> tuple[dict[str, str], Tensor]:
+def _almost_equal(maps: Tensor, expected: Tensor) -> bool:
+    return float((maps - expected).abs().max()) <= LARGEST_DIFFERENCE * float(expected.abs().max())
+
+
+def _find_pairs(network: nn.Module, images: Tensor) -> tuple[dict[str, str], tuple[Tensor, ...]]:
     """Returns the norm behind each convolution, for layers that are called once, and the output of the network."""
     outputs: list[tuple[str, Tensor]] = []
     norm_inputs: list[tuple[str, Tensor]] = []

@@ -110,7 +110,7 @@ def _split_graph(graph: fx.Graph, backbone: "Backbone") -> tuple[fx.Graph, fx.Gr
     for node in graph.nodes:
         if node in frozen_nodes:
             values[node] = frozen_graph.node_copy(node, values.__getitem__)
-    frozen_graph.output(values[boundary])
+    frozen_graph.output((values[boundary],))
     values = {boundary: learning_graph.placeholder("maps")}
     for node in graph.nodes:
         if node.op == "get_attr" or (node not in frozen_nodes and node.op != "output"):
@@ -153,7 +153,7 @@ def _keeps_maps(meta_backbone: "Backbone", graphs: tuple[fx.Graph, fx.Graph], im
     frozen, learning = (_to_module(meta_backbone, graph) for graph in graphs)
     images: Any = torch.zeros(1, *image_shape, device="meta")
     with evaluation_mode(meta_backbone), torch.no_grad():
-        maps = frozen(images)
+        (maps,) = frozen(images)
         version = maps._version
         learning(maps)
     return bool(maps._version == version)

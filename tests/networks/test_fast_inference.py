@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from anamnesis.networks import build_backbone
+from anamnesis.networks import Levels, build_backbone
 from anamnesis.networks.backbone import Backbone
 from anamnesis.networks.fast_inference import IMAGES_PER_PASS, FastInference, fold_batch_norms
 from anamnesis.records import NetworkSettings
@@ -34,7 +34,7 @@ def norm_count(network: nn.Module) -> int:
 @pytest.mark.parametrize("settings", [BATCH_NORM, GROUP_NORM], ids=["batch", "group"])
 def test_the_maps_are_those_of_the_network(settings: NetworkSettings) -> None:
     backbone = trained(settings)
-    torch.testing.assert_close(FastInference(backbone)(IMAGES), backbone(IMAGES), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(FastInference(Levels(backbone))(IMAGES)[0], backbone(IMAGES), rtol=1e-4, atol=1e-5)
 
 
 def test_norms_are_folded_and_the_network_stays_as_it_is() -> None:
@@ -52,19 +52,21 @@ def test_norms_with_activations_of_timm_are_folded() -> None:
     images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     assert norm_count(backbone) > norm_count(fold_batch_norms(backbone, images[:1])) == 0
     maps = backbone(images)
-    torch.testing.assert_close(FastInference(backbone)(images), maps, rtol=1e-3, atol=1e-4 * float(maps.abs().max()))
+    torch.testing.assert_close(
+        FastInference(Levels(backbone))(images)[0], maps, rtol=1e-3, atol=1e-4 * float(maps.abs().max())
+    )
 
 
 def test_new_weights_count_however_they_come() -> None:
     backbone, other = trained(BATCH_NORM), trained(BATCH_NORM, seed=1)
-    fast = FastInference(backbone)
-    first_maps = fast(IMAGES)
+    fast = FastInference(Levels(backbone))
+    first_maps = fast(IMAGES)[0]
     backbone.load_state_dict(other.state_dict())
-    torch.testing.assert_close(fast(IMAGES), other(IMAGES), rtol=1e-4, atol=1e-5)
-    assert not torch.allclose(fast(IMAGES), first_maps, atol=1e-3)
+    torch.testing.assert_close(fast(IMAGES)[0], other(IMAGES), rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(fast(IMAGES)[0], first_maps, atol=1e-3)
     with torch.no_grad():
         next(backbone.parameters()).mul_(2)
-    torch.testing.assert_close(fast(IMAGES), backbone(IMAGES), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(fast(IMAGES)[0], backbone(IMAGES), rtol=1e-4, atol=1e-5)
 
 
 def test_the_weights_are_folded_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,18 +78,18 @@ def test_the_weights_are_folded_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("anamnesis.networks.fast_inference.fold_batch_norms", count_folds)
     backbone = trained(BATCH_NORM)
-    fast = FastInference(backbone)
+    fast = FastInference(Levels(backbone))
     for _ in range(3):
         fast(IMAGES)
     assert len(folds) == 1
 
 
 def test_workers_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    fast, maps = FastInference(trained(BATCH_NORM)), {}
+    fast, maps = FastInference(Levels(trained(BATCH_NORM))), {}
     for workers in (1, 2):
         monkeypatch.setattr("os.sched_getaffinity", lambda _, count=workers: set(range(count)), raising=False)
         fast._workers = workers
-        maps[workers] = fast(IMAGES)
+        (maps[workers],) = fast(IMAGES)
     assert torch.equal(maps[1], maps[2])
 
 
@@ -97,8 +99,8 @@ def test_workers_are_chosen_by_time_and_the_maps_stay_in_order(monkeypatch: pyte
     for slow_worker, workers in ((False, 2), (True, 1)):
         ticks = iter([0.0, 1.0, 1.0, 1.5 if not slow_worker else 4.0])
         monkeypatch.setattr("time.perf_counter", lambda ticks=ticks: next(ticks))
-        fast = FastInference(backbone)
-        torch.testing.assert_close(fast(IMAGES), backbone(IMAGES), rtol=1e-4, atol=1e-5)
+        fast = FastInference(Levels(backbone))
+        torch.testing.assert_close(fast(IMAGES)[0], backbone(IMAGES), rtol=1e-4, atol=1e-5)
         assert fast._workers == workers
 
 

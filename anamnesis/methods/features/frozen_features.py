@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from anamnesis.methods.base import StateDict, part_tensors
 from anamnesis.methods.features.feature_statistics import FeatureStatistics, linear_logits
 from anamnesis.methods.features.site_sums import SiteSums
-from anamnesis.networks import Backbone, Classifier, LastLevel
+from anamnesis.networks import Backbone, Classifier, Levels
 from anamnesis.networks.fast_inference import FastInference
 from anamnesis.networks.memory_layout import to_channels_last
 from anamnesis.networks.random_features import GRID, RandomFeatures, average_over_grid
@@ -46,7 +46,7 @@ class EncoderFeatures(nn.Module):
         super().__init__()
         width, dims = network.backbone.width_out, network.backbone.spatial_dims
         self.backbone = copy.deepcopy(network.backbone).requires_grad_(False).eval()
-        self._fast_maps = FastInference(LastLevel(self.backbone))
+        self._fast_maps = FastInference(Levels(self.backbone))
         self.grid = max((side for side in range(1, GRID + 1) if width * side**dims <= MAXIMUM_FEATURES), default=1)
         self.width_out = width * self.grid**dims
 
@@ -56,7 +56,7 @@ class EncoderFeatures(nn.Module):
 
     def feature_maps(self, images: Tensor) -> Tensor:
         """Maps [N, C, *sides] in [0, 1] to [N, F, *cells], always in float32, without gradients."""
-        return self._fast_maps(images)
+        return self._fast_maps(images)[0]
 
     @torch.no_grad()
     def maps_from(self, frozen_maps: Tensor) -> Tensor:
