@@ -55,6 +55,7 @@ class LearnedUpdate:
         held_back: which patients wait until there are enough, in words; empty for none.
         has_operating_point: whether temperature and threshold of the site were fitted on held-out patients.
         learning_rate: of the version and where it comes from, in words; empty where it has none.
+        notes: what of the file of weights and of the images is not used, or is converted.
     """
 
     site: str
@@ -66,6 +67,7 @@ class LearnedUpdate:
     held_back: str = ""
     has_operating_point: bool = True
     learning_rate: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def summary(self) -> str:
@@ -75,7 +77,8 @@ class LearnedUpdate:
         point = "" if self.has_operating_point else f"; {_NO_OPERATING_POINT}"
         rate = f"; {self.learning_rate}" if self.learning_rate else ""
         verdict = f"verdict of the gate: {self.verdict}, {reason}"
-        return f"{short_digest(self.version)} {promotion}; {verdict}{held_back}{point}{rate}"
+        notes = "".join(f"; {note}" for note in self.notes)
+        return f"{short_digest(self.version)} {promotion}; {verdict}{held_back}{point}{rate}{notes}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +228,7 @@ def _read_learned_update(request: UpdateRequest, record: RunRecord) -> LearnedUp
         held_back=describe_held_back(held_back, request.minimum_patients),
         has_operating_point=trained["operating_point"] is not None or task_type is not TaskType.CLASSIFICATION,
         learning_rate=str(trained["learning_rate"]),
+        notes=decode(tuple[str, ...], trained["notes"], "notes"),
     )
 
 

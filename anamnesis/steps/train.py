@@ -19,9 +19,9 @@ def train(
 
     Returns:
         ``version``, ``input``, whether it was ``reused``, ``seconds``, ``stored_bytes``, how many patients are
-        ``held_back``, the ``losses`` of the last epoch, the ``learning_rate`` in words, and the encoded
-        ``operating_point`` of the site; none where too few patients could be held out, and then its answers have no
-        temperature and no threshold.
+        ``held_back``, the ``losses`` of the last epoch, the ``learning_rate`` in words, ``notes`` about what is
+        converted or not used, and the encoded ``operating_point`` of the site; none where too few patients could be
+        held out, and then its answers have no temperature and no threshold.
     """
     from anamnesis.registry import describe_learning_rate, list_update_records
     from anamnesis.registry.opening import open_registry
@@ -39,5 +39,6 @@ def train(
         "held_back": encode(run.held_back),
         "operating_point": encode(run.operating_point),
         "learning_rate": describe_learning_rate(registry, run.record.version, list_update_records(registry)),
+        "notes": list(run.notes),
         "losses": encode(run.epoch_losses[-1]) if run.epoch_losses else {},
     }

@@ -37,6 +37,23 @@ def check_images(samples: Sequence[Sample | SampleRecord], modality: str, spec: 
         _check_thickness(images, modality, spec.size)
 
 
+def describe_lost_colour(samples: Sequence[Sample | SampleRecord], modality: str, spec: NetworkSettings) -> str:
+    """Returns how many images are read without their colour; empty where none is.
+
+    Args:
+        samples: of one split; each has an image of the modality.
+        modality: of the images.
+        spec: the input of the network.
+    """
+    count = sum(_shape_of(sample, modality).axes == "YXC" for sample in samples)
+    if spec.channels != 1 or not count:
+        return ""
+    return (
+        f"network.input.channels is 1, so {count} of {len(samples)} images of modality {modality!r} are read without "
+        "their colour, as the mean of red, green and blue; a new ContinualModel with 3 channels keeps it"
+    )
+
+
 def _check_depth(images: Sequence[_ImageShape], modality: str) -> None:
     flat_count = sum(image.axes != "ZYX" for image in images)
     if flat_count:

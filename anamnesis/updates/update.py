@@ -1,9 +1,8 @@
 """``run_update``: base version + snapshot + configuration -> version. A killed update gives the same result again."""
 
-import logging
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -48,6 +47,7 @@ from anamnesis.training import (
     precision_for,
     train,
 )
+from anamnesis.training.input_checks import describe_lost_colour
 from anamnesis.training.saved_results import SavedResults
 from anamnesis.training.split_arrays.rows import SelectedRows
 from anamnesis.updates.answers import compute_outputs
@@ -65,8 +65,6 @@ from anamnesis.updates.training_sources import (
 )
 from anamnesis.updates.version_chain import versions_of_site
 
-logger = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class UpdateRun:
@@ -78,6 +76,8 @@ class UpdateRun:
         held_back: how many patients wait until there are enough.
         operating_point: of the learned site; none where too few of its patients could be held out.
         epoch_losses: mean loss terms of each epoch; empty where the record is reused.
+        notes: what of the file of weights and of the images is not used, or is converted; empty where the record is
+            reused.
     """
 
     record: UpdateRecord
@@ -85,6 +85,7 @@ class UpdateRun:
     held_back: HeldBack
     operating_point: OperatingPoint | None = None
     epoch_losses: tuple[Mapping[str, float], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def run_update(
@@ -118,8 +119,6 @@ def run_update(
         point = _learned_point(request, store, existing_record)
         return UpdateRun(existing_record, is_reused=True, held_back=selection.held_back, operating_point=point)
     model = _prepare_model(request, store)
-    for note in model.pretrained.notes if model.pretrained else ():  # none where the registry has the tensors already
-        logger.warning("network.weights: %s", note)
     record, epoch_losses = _train_version(
         request, sources, model=model, digest=digest, store=store, checkpoints=checkpoints, progress=progress
     )
@@ -131,7 +130,18 @@ def run_update(
         held_back=selection.held_back,
         operating_point=_learned_point(request, store, stored_record),
         epoch_losses=epoch_losses,
+        notes=tuple(_notes(request, new_source, model)),
     )
+
+
+def _notes(request: UpdateRequest, source: TrainingSource, model: LoadedModel) -> Iterator[str]:
+    for note in model.pretrained.notes if model.pretrained else ():  # none where the registry has the tensors already
+        yield f"network.weights: {note}"
+    manifest = read_snapshot_manifest(open_store(request.store), source.snapshot)
+    samples = [sample for sample in manifest.samples if sample.id in source.sample_ids]
+    for modality in model.method.capabilities.read_modalities(request.site.modalities):
+        if note := describe_lost_colour(samples, modality, request.configuration.network):
+            yield note
 
 
 def input_digest(request: UpdateRequest, sources: tuple[TrainingSource, ...]) -> str:

@@ -1,6 +1,7 @@
 """Splits as memory-mapped arrays: what the network reads, who may share it, and that workers change no bit."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from anamnesis.records import InputError, IntegrityError, NetworkSettings, Task,
 from anamnesis.snapshots.withdrawals import Withdrawal
 from anamnesis.storage.scratch import Scratch
 from anamnesis.training import SplitFormat, TensorSplit, open_split_arrays, samples_to_tensors
+from anamnesis.training.input_checks import describe_lost_colour
 from anamnesis.training.split_arrays import layout, opening, writing
 from anamnesis.training.split_arrays import rows as rows_module
 from anamnesis.training.split_arrays.mapped_file import announce_rows, map_file
@@ -59,6 +61,18 @@ def test_the_arrays_have_the_images_to_half_a_step(
     assert (split.images[:] - expected.images[:]).abs().max() <= 0.5001 / step
     assert split.classes.tolist() == expected.classes.tolist() == [1, 2, 1, 2, 1]
     assert split.sample_ids == expected.sample_ids
+
+
+def test_colour_that_the_network_does_not_read_is_told(stored: SampleStore) -> None:
+    stored.add(bytes_images(3))
+    grey, *others = stored.records
+    image = grey.images["DX"]
+    colour = replace(grey, images={"DX": replace(image, shape=(*image.shape, 3), axes="YXC")})
+    assert "1 of 3 images of modality 'DX' are read without their colour" in describe_lost_colour(
+        [colour, *others], "DX", NetworkSettings(channels=1)
+    )
+    assert not describe_lost_colour([colour, *others], "DX", NetworkSettings(channels=3))
+    assert not describe_lost_colour(stored.records, "DX", NetworkSettings(channels=1))
 
 
 def test_eight_bits_at_the_size_of_the_network_are_exact(stored: SampleStore, scratch: Scratch) -> None:
