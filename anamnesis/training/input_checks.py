@@ -1,6 +1,7 @@
 """Checks that a network can read the images of a split, before they are read; what does not fit is counted."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from anamnesis.records import InputError, NetworkSettings, Sample
@@ -37,21 +38,28 @@ def check_images(samples: Sequence[Sample | SampleRecord], modality: str, spec: 
         _check_thickness(images, modality, spec.size)
 
 
-def describe_lost_colour(samples: Sequence[Sample | SampleRecord], modality: str, spec: NetworkSettings) -> str:
-    """Returns how many images are read without their colour; empty where none is.
+def describe_unread_parts(
+    samples: Sequence[Sample | SampleRecord], modality: str, spec: NetworkSettings
+) -> Iterator[str]:
+    """Yields how many images the network reads without their colour, or without all slices but one.
 
     Args:
         samples: of one split; each has an image of the modality.
         modality: of the images.
         spec: the input of the network.
     """
-    count = sum(_shape_of(sample, modality).axes == "YXC" for sample in samples)
-    if spec.channels != 1 or not count:
-        return ""
-    return (
-        f"network.input.channels is 1, so {count} of {len(samples)} images of modality {modality!r} are read without "
-        "their colour, as the mean of red, green and blue; a new ContinualModel with 3 channels keeps it"
-    )
+    counts = Counter(_shape_of(sample, modality).axes for sample in samples)
+    images = f"of {len(samples)} images of modality {modality!r}"
+    if spec.channels == 1 and (count := counts["YXC"]):
+        yield (
+            f"network.input.channels is 1, so {count} {images} are read without their colour, as the mean of red, "
+            "green and blue; a new ContinualModel with 3 channels keeps it"
+        )
+    if len(spec.size) == 2 and (count := counts["ZYX"]):
+        yield (
+            f"network.input.size has two sides, so only the middle slice of {count} {images} is read; a new "
+            "ContinualModel with three sides reads volumes"
+        )
 
 
 def _check_depth(images: Sequence[_ImageShape], modality: str) -> None:

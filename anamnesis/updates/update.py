@@ -47,7 +47,7 @@ from anamnesis.training import (
     precision_for,
     train,
 )
-from anamnesis.training.input_checks import describe_lost_colour
+from anamnesis.training.input_checks import describe_unread_parts
 from anamnesis.training.saved_results import SavedResults
 from anamnesis.training.split_arrays.rows import SelectedRows
 from anamnesis.updates.answers import compute_outputs
@@ -140,8 +140,7 @@ def _notes(request: UpdateRequest, source: TrainingSource, model: LoadedModel) -
     manifest = read_snapshot_manifest(open_store(request.store), source.snapshot)
     samples = [sample for sample in manifest.samples if sample.id in source.sample_ids]
     for modality in model.method.capabilities.read_modalities(request.site.modalities):
-        if note := describe_lost_colour(samples, modality, request.configuration.network):
-            yield note
+        yield from describe_unread_parts(samples, modality, request.configuration.network)
 
 
 def input_digest(request: UpdateRequest, sources: tuple[TrainingSource, ...]) -> str:

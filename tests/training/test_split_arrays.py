@@ -13,7 +13,7 @@ from anamnesis.records import InputError, IntegrityError, NetworkSettings, Task,
 from anamnesis.snapshots.withdrawals import Withdrawal
 from anamnesis.storage.scratch import Scratch
 from anamnesis.training import SplitFormat, TensorSplit, open_split_arrays, samples_to_tensors
-from anamnesis.training.input_checks import describe_lost_colour
+from anamnesis.training.input_checks import describe_unread_parts
 from anamnesis.training.split_arrays import layout, opening, writing
 from anamnesis.training.split_arrays import rows as rows_module
 from anamnesis.training.split_arrays.mapped_file import announce_rows, map_file
@@ -63,16 +63,18 @@ def test_the_arrays_have_the_images_to_half_a_step(
     assert split.sample_ids == expected.sample_ids
 
 
-def test_colour_that_the_network_does_not_read_is_told(stored: SampleStore) -> None:
+def test_colour_and_slices_that_the_network_does_not_read_are_told(stored: SampleStore) -> None:
     stored.add(bytes_images(3))
     grey, *others = stored.records
     image = grey.images["DX"]
     colour = replace(grey, images={"DX": replace(image, shape=(*image.shape, 3), axes="YXC")})
-    assert "1 of 3 images of modality 'DX' are read without their colour" in describe_lost_colour(
-        [colour, *others], "DX", NetworkSettings(channels=1)
-    )
-    assert not describe_lost_colour([colour, *others], "DX", NetworkSettings(channels=3))
-    assert not describe_lost_colour(stored.records, "DX", NetworkSettings(channels=1))
+    volume = replace(grey, images={"DX": replace(image, shape=(9, *image.shape), axes="ZYX")})
+    samples = [colour, volume, *others]
+    two_sides, three_sides = NetworkSettings(channels=1), NetworkSettings(channels=3, size=(8, 8, 8))
+    without_colour, without_slices = describe_unread_parts(samples, "DX", two_sides)
+    assert "1 of 4 images of modality 'DX' are read without their colour" in without_colour
+    assert "only the middle slice of 1 of 4 images of modality 'DX' is read" in without_slices
+    assert not [*describe_unread_parts(samples, "DX", three_sides), *describe_unread_parts(others, "DX", two_sides)]
 
 
 def test_eight_bits_at_the_size_of_the_network_are_exact(stored: SampleStore, scratch: Scratch) -> None:
