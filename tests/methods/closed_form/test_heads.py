@@ -1,4 +1,4 @@
-"""Heads from sums: the cross-validation error is that of the regression itself, and scales of features do not matter."""
+"""Heads from sums: the cross-validation error is that of the regression itself; scales of features do not matter."""
 
 import numpy as np
 import pytest
