@@ -24,7 +24,7 @@ from anamnesis.networks.modes import evaluation_mode
 
 IMAGES_PER_PASS = 8
 LARGEST_DIFFERENCE = 1e-3
-"""Between the maps with folded and with separate norms, as a share of the largest value; rounding is below 1e-5."""
+"""Between maps that were computed in two ways, as a share of the largest value; rounding is below 1e-5."""
 _CONVOLUTIONS = ("Conv1d", "Conv2d", "Conv3d", "Conv2dSame")
 
 
@@ -117,11 +117,12 @@ def fold_batch_norms(network: nn.Module, example: Tensor) -> nn.Module:
                 norm_name, nn.Sequential(norm.drop, norm.act) if hasattr(norm, "act") else nn.Identity()
             )
         to_channels_last(folded)
-        is_equal = all(map(_almost_equal, folded(noise), maps))
+        is_equal = all(map(almost_equal, folded(noise), maps))
     return folded if is_equal else network
 
 
-def _almost_equal(maps: Tensor, expected: Tensor) -> bool:
+def almost_equal(maps: Tensor, expected: Tensor) -> bool:
+    """Returns whether maps differ by rounding alone; false where they are not finite."""
     return float((maps - expected).abs().max()) <= LARGEST_DIFFERENCE * float(expected.abs().max())
 
 

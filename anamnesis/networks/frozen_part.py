@@ -7,12 +7,12 @@ which layers depend on no learnable layer, whatever the library. Where it cannot
 import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, fx, nn
 
-from anamnesis.networks.fast_inference import FastInference
+from anamnesis.networks.fast_inference import FastInference, almost_equal
 from anamnesis.networks.meta_copy import copy_to_meta
 from anamnesis.networks.modes import evaluation_mode
 
@@ -81,9 +81,11 @@ def split_backbone(backbone: "Backbone", image_shape: tuple[int, ...]) -> Backbo
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError, fx.proxy.TraceError):
         return None
     graphs = _split_graph(graph, backbone)
-    if graphs is None or str(graph) != str(training_graph) or not _keeps_maps(meta_backbone, graphs, image_shape):
+    if graphs is None or str(graph) != str(training_graph):
         return None
     frozen, learning = (_to_module(backbone, part) for part in graphs)
+    if not _are_equal(backbone, frozen, learning, image_shape):
+        return None
     names = {str(node.target) for part in (frozen, learning) for node in part.graph.nodes if node.op == "get_attr"}
     attributes = tuple((name, operator.attrgetter(name)(backbone)) for name in sorted(names))
     return BackboneParts(FastInference(frozen, keeps_precision=True), learning, attributes)
@@ -148,12 +150,17 @@ def _are_frozen(backbone: "Backbone", module_name: str) -> Iterator[bool]:
         yield name in backbone.frozen_parameters
 
 
-def _keeps_maps(meta_backbone: "Backbone", graphs: tuple[fx.Graph, fx.Graph], image_shape: tuple[int, ...]) -> bool:
-    """Returns whether the learning part leaves its input as it is: a ReLU in place would change stored maps."""
-    frozen, learning = (_to_module(meta_backbone, graph) for graph in graphs)
-    images: Any = torch.zeros(1, *image_shape, device="meta")
-    with evaluation_mode(meta_backbone), torch.no_grad():
-        (maps,) = frozen(images)
+def _are_equal(backbone: "Backbone", frozen: nn.Module, learning: nn.Module, image_shape: tuple[int, ...]) -> bool:
+    """Returns whether the parts give the network's maps, image by image, and leave stored maps as they are.
+
+    torch.fx sees neither a layer that works in place and whose output nobody reads, nor a ReLU that overwrites maps.
+    """
+    images = torch.rand(2, *image_shape, generator=torch.Generator().manual_seed(0)).to(backbone.mean)
+    with evaluation_mode(backbone), torch.no_grad(), torch.autocast(images.device.type, enabled=False):
+        expected, maps = backbone.last_level(images), torch.cat([frozen(image)[0] for image in images.split(1)])
         version = maps._version
-        learning(maps)
-    return bool(maps._version == version)
+        try:
+            answers = learning(maps)
+        except RuntimeError:  # the images are not along the first axis of the maps
+            return False
+    return answers.shape == expected.shape and almost_equal(answers, expected) and bool(maps._version == version)

@@ -91,7 +91,7 @@ class Odd(Backbone):
     def __init__(self, kind: str) -> None:
         super().__init__((FeatureLevel("first", 4, 1), FeatureLevel("second", 4, 1)))
         self.first, self.second, self.kind = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3), kind
-        self.scale = nn.Parameter(torch.ones(1))
+        self.scale, self.second_linear = nn.Parameter(torch.ones(1)), nn.Linear(4, 4)
 
     def level_maps(self, images: Any, numbers: tuple[int, ...]) -> Any:
         maps = self.first(images)
@@ -103,10 +103,16 @@ class Odd(Backbone):
             return (self.second(maps) * self.scale,)
         if self.kind == "dropout":
             return (self.second(functional.dropout(maps, training=self.training)),)
+        if self.kind == "ignored":
+            functional.relu_(maps)
+            return (self.second(maps),)
+        if self.kind == "transposed":
+            tokens = self.second_linear(maps.flatten(2).permute(2, 0, 1))
+            return (tokens.permute(1, 2, 0).unflatten(2, (6, 6)),)
         return (self.second(functional.relu_(maps)),) if self.kind == "in place" else (self.second(maps),)
 
 
-@pytest.mark.parametrize("kind", ["branch", "two maps", "own tensor", "dropout", "plain", "in place"])
+@pytest.mark.parametrize("kind", ["branch", "two maps", "own tensor", "dropout", "plain", "in place", "ignored", "transposed"])
 def test_what_cannot_be_split_stays_whole(kind: str) -> None:
     backbone = Odd(kind)
     backbone.freeze(frozenset({"first.weight", "first.bias"}), (1, 8, 8))

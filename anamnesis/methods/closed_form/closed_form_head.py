@@ -44,9 +44,10 @@ class ClosedFormHead:
 
     @property
     def weights(self) -> Tensor:
-        """[K, D + 1] weights on the features, the bias last, in float64."""
+        """[K, D + 1] weights on the features, the bias last, in float64; minus infinity for a class without images."""
         if self._weights is None:
             self._weights = solve_head(self.sums.total, self.kind, self.strength)
+            self._weights[~self.has_images, -1] = -torch.inf
         return self._weights
 
     @property
@@ -76,7 +77,7 @@ class ClosedFormHead:
 
     def state_dict(self) -> StateDict:
         """Returns the sums and the choice."""
-        errors = {f"{strength:g}": f"{error:g}" for strength, error in self.errors.items()}
+        errors = {str(strength): str(error) for strength, error in self.errors.items()}  # JSON has no infinity
         choice: StateDict = {f"{self._part}_choice/strength": self.strength, f"{self._part}_choice/errors": errors}
         return self.sums.state_dict(self._part) | choice
 

@@ -60,8 +60,8 @@ class StandardisedSums:
         mean = statistics.gram[-1, :-1] / count
         covariance = statistics.gram[:-1, :-1] / count - torch.outer(mean, mean)
         variance = covariance.diagonal()
-        is_constant = variance <= _SMALLEST_VARIANCE * (1 + mean.square())
-        deviation = torch.where(is_constant, 1.0, variance.clamp_min(_SMALLEST_VARIANCE).sqrt())
+        is_constant = variance <= _SMALLEST_VARIANCE * mean.square()
+        deviation = torch.where(is_constant, 1.0, variance).sqrt()
         return cls(
             mean,
             deviation,

@@ -113,18 +113,14 @@ class FrozenFeatures:
         """
         if self._device != images.device:
             self.to(images.device)
-        extractor, is_accurate = self.extractor, frozen_maps.dtype == torch.float32
+        extractor, is_accurate = self.extractor, not torch.is_autocast_enabled(images.device.type)
         if isinstance(extractor, EncoderFeatures) and is_accurate and extractor.has_frozen_part_of(backbone):
             return extractor.maps_from(frozen_maps)
         return extractor.feature_maps(images)
 
     def log_probs(self, feature_maps: Tensor) -> Tensor:
         """Returns log p(class | x), [N, K], with equal priors; minus infinity for a class without images."""
-        return (
-            linear_logits(self.extractor.pool(feature_maps), self.closed_form.weights)
-            .masked_fill(~self.closed_form.has_images, -torch.inf)
-            .log_softmax(1)
-        )
+        return linear_logits(self.extractor.pool(feature_maps), self.closed_form.weights).log_softmax(1)
 
     def to(self, device: torch.device) -> None:
         """Moves features and sums."""
