@@ -10,9 +10,13 @@ from anamnesis.networks.backbone import Backbone, last_levels
 from anamnesis.networks.classifier import Classifier
 from anamnesis.networks.heads import GrowingHead
 from anamnesis.networks.random_features import GRID, average_over_grid
+from anamnesis.records import InputError
 
 MAXIMUM_FEATURES = 2048
 """Features of an image with a grid that is chosen: the sums over them are stored, and their size is its square."""
+
+LARGEST_FEATURES = 20_000
+"""Features of an image with a grid that is set."""
 
 
 class LevelClassifier(Classifier):
@@ -30,6 +34,11 @@ class LevelClassifier(Classifier):
     projection: Tensor
 
     def __init__(self, backbone: Backbone, level_count: int, grid: int, projection: int, seed: int) -> None:
+        """Builds an empty head.
+
+        Raises:
+            InputError: an image has so many features that their sums do not fit in memory.
+        """
         super(Classifier, self).__init__()
         self.backbone, self.level_count = backbone, min(level_count, len(backbone.levels))
         widths = [level.channels for level in backbone.levels[-self.level_count :]]
@@ -37,6 +46,12 @@ class LevelClassifier(Classifier):
         fitting = (side for side in range(1, GRID + 1) if sum(widths) * side**dims <= MAXIMUM_FEATURES)
         self.grid = grid or max(fitting, default=1)
         self.level_widths = tuple(width * self.grid**dims for width in widths)
+        if sum(self.level_widths) > LARGEST_FEATURES:
+            raise InputError(
+                f"frozen_ridge.grid: {self.grid} cells along each side of {self.level_count} levels give an image "
+                f"{sum(self.level_widths)} features, and sums take the square of that; expected at most "
+                f"{LARGEST_FEATURES}, lower frozen_ridge.grid or frozen_ridge.levels"
+            )
         generator = torch.Generator().manual_seed(seed)
         shape = (sum(self.level_widths), projection) if projection else (0,)
         self.register_buffer("projection", torch.randn(shape, generator=generator))

@@ -127,6 +127,8 @@ def test_bad_options_and_another_method_s_version_are_refused() -> None:
     ):
         with pytest.raises(InputError, match=message):
             FrozenRidgeOptions(**options)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"frozen_ridge\.grid: 64 cells along each side of 3 levels give an image"):
+        make(FrozenRidgeOptions(grid=64, projection=20_000))
     with pytest.raises(InputError, match="frozen_ridge cannot continue from the base version"):
         make(FrozenRidgeOptions()).load_state_dict({"network/head.bias": torch.zeros(2)}, 2)
     with pytest.raises(InputError, match=r"frozen_ridge\.features: random features have no use for network\.weights"):

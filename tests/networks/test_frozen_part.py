@@ -112,7 +112,9 @@ class Odd(Backbone):
         return (self.second(functional.relu_(maps)),) if self.kind == "in place" else (self.second(maps),)
 
 
-@pytest.mark.parametrize("kind", ["branch", "two maps", "own tensor", "dropout", "plain", "in place", "ignored", "transposed"])
+@pytest.mark.parametrize(
+    "kind", ["branch", "two maps", "own tensor", "dropout", "plain", "in place", "ignored", "transposed"]
+)
 def test_what_cannot_be_split_stays_whole(kind: str) -> None:
     backbone = Odd(kind)
     backbone.freeze(frozenset({"first.weight", "first.bias"}), (1, 8, 8))

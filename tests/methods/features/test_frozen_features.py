@@ -10,13 +10,13 @@ from builders.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_o
 
 from anamnesis.methods import PredictionRequest
 from anamnesis.methods.ewc_prototype import EWCPrototype
-from anamnesis.methods.features.frozen_features import EncoderFeatures, FrozenFeatureKind
+from anamnesis.methods.features.frozen_features import EncoderFeatures, FrozenFeatureKind, build_frozen_features
 from anamnesis.methods.features.visual_prototypes import PrototypeSharing
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
 from anamnesis.methods.heads.task_router import ClassifierMode
 from anamnesis.networks import Classifier
 from anamnesis.networks.random_features import average_over_grid
-from anamnesis.records import Configuration, InputError, Split, Task, TrainingSettings
+from anamnesis.records import Configuration, InputError, NetworkSettings, Split, Task, TrainingSettings
 from anamnesis.training import precision_for, train
 
 PRECISION = precision_for(Configuration("finetune"), "cpu")
@@ -71,6 +71,20 @@ def test_the_first_sites_encoder_is_kept_and_later_sites_do_not_move_it() -> Non
 def test_a_wide_encoder_is_averaged_over_fewer_cells(width: int, grid: int) -> None:
     features = EncoderFeatures(Classifier(replace(SPEC, options={"width": width, "norm": "group"}), 0))
     assert (features.grid, features.width_out) == (grid, 4 * width * grid**2)
+
+
+def test_answers_in_half_precision_read_the_same_features_as_the_sums() -> None:
+    options = {"patch": 8, "embedding": 24, "depth": 4, "heads": 2}
+    network = Classifier(NetworkSettings("monai/ViT", size=(32, 32), options=options, frozen="stages 1-2"), 0).eval()
+    (space,), images = (
+        build_frozen_features(FrozenFeatureKind.ENCODER, network, 1, 0, strength=0.0),
+        torch.rand(2, 1, 32, 32),
+    )
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        frozen_maps = network.backbone.frozen_maps(images)
+        maps = space.feature_maps(images, network.backbone, frozen_maps)
+    assert frozen_maps.dtype == torch.float32  # those of layers in half precision, plus positions in float32
+    assert torch.equal(maps, space.extractor.feature_maps(images))
 
 
 def test_its_sums_are_those_of_every_sites_images_at_once() -> None:
