@@ -33,7 +33,7 @@ SHARED = {"visual_prototypes": {"sharing": "shared"}}
 METHODS: dict[str, tuple[str, dict[str, object]]] = {
     "ewc_prototype": ("ewc_prototype", {}),
     "ewc_prototype, shared prototypes": ("ewc_prototype", SHARED),
-    "acil, random features": ("acil", {"features": "random"}),
+    "frozen_ridge, random features": ("frozen_ridge", {"features": "random"}),
 }
 CHEST = SiteEntry("cxr_kermany", "chest-xray", ("normal", "pneumonia"))
 LUNG = SiteEntry("ct_lung_iqoth", "lung-ct", ("normal", "malignant"))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # the loop imports this module
     from anamnesis.training.random_streams import RandomStreams
 
 Options = TypeVar("Options")
-CLASS, MASK, PROBABILITIES, DAYS, EVENT = "class", "mask", "probabilities", "days", "event"
+CLASS, MASK, PROBABILITIES, DAYS, EVENT, PATIENT = "class", "mask", "probabilities", "days", "event", "patient"
 """Keys of ``Batch.targets``."""
 StateDict = dict[str, Tensor | object]
 """``part/name`` -> tensor or plain JSON value; each part becomes one blob of the version."""
@@ -115,9 +115,9 @@ class Batch:
     Attributes:
         inputs: modality -> views, each [N, C, H, W] or [N, C, D, H, W] float32 in [0, 1]; one clean view, or the number
             of augmented ones that the stage has. The views of all modalities have the same random map.
-        targets: ``CLASS`` -> [N] columns of the logits; for a segmentation ``MASK`` -> [N, ...] class per pixel of the
-            first view; for a prognosis ``DAYS`` -> [N] float32 and ``EVENT`` -> [N] bool. A stage's source may add
-            ``PROBABILITIES`` -> [N, K], soft targets.
+        targets: ``CLASS`` -> [N] columns of the logits, and ``PATIENT`` -> [N] number of the patient in the split; for
+            a segmentation ``MASK`` -> [N, ...] class per pixel of the first view; for a prognosis ``DAYS`` -> [N]
+            float32 and ``EVENT`` -> [N] bool. A stage's source may add ``PROBABILITIES`` -> [N, K], soft targets.
         sample_indices: [N] positions in the split; those of replayed and generated samples are the source's own.
         clean_images: [N, ...] the first input before its augmentation, of a batch of a split; else none.
     """

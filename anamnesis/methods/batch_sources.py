@@ -89,10 +89,14 @@ class GeneratedBatches:
 
 
 def join_batches(first: Batch, second: Batch) -> Batch:
-    """Returns the samples of both batches in one; they have the same inputs, numbers of views and targets."""
+    """Returns the samples of both batches in one, with the targets that both have; inputs and views are the same."""
     inputs = {
         name: tuple(torch.cat(pair) for pair in zip(views, second.inputs[name], strict=True))
         for name, views in first.inputs.items()
     }
-    targets = {name: torch.cat([target, second.targets[name]]) for name, target in first.targets.items()}
+    targets = {
+        name: torch.cat([target, second.targets[name]])
+        for name, target in first.targets.items()
+        if name in second.targets
+    }
     return Batch(inputs, targets, torch.cat([first.sample_indices, second.sample_indices]))

@@ -96,8 +96,9 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
 
     def _build_router(self, channels: int, seed: int, task_groups: TaskGroups) -> TaskRouter:
         options = self.options.classifier
-        ridges = (options.random_ridge, options.first_site_ridge)
-        frozen_features = build_frozen_features(options.frozen_features, self.network, channels, seed, ridges=ridges)
+        frozen_features = build_frozen_features(
+            options.frozen_features, self.network, channels, seed, strength=options.strength
+        )
         return TaskRouter(frozen_features, task_groups, options.prototype_weight)
 
     def _build_losses(
@@ -130,6 +131,12 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
         """Returns backbone, pooling, an empty head and a decoder."""
         super().build(spec, seed)
         return AutoEncoder(spec, seed)
+
+    def load_pretrained(self, tensors: Mapping[str, Tensor]) -> None:
+        """Starts the backbone, and the encoder behind the class prototypes, from pretrained tensors."""
+        super().load_pretrained(tensors)
+        for space in self.router.feature_spaces if self.router else ():
+            space.load_pretrained(tensors)
 
     def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
         """Grows the head and all components that have a row for each class; returns one stage."""

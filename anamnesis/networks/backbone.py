@@ -170,10 +170,15 @@ class Levels(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Maps images [N, C, *sides] in [0, 1] to the last ``count`` levels, fine to coarse."""
-        if self.count == 1:
-            return (self.backbone.last_level(images),)
-        total = len(self.backbone.levels)
-        return self.backbone.level_maps(self.backbone.normalise(images), tuple(range(total - self.count, total)))
+        return last_levels(self.backbone, self.count, images)
+
+
+def last_levels(backbone: Backbone, count: int, images: Tensor) -> tuple[Tensor, ...]:
+    """Maps images [N, C, *sides] in [0, 1] to the last ``count`` levels, fine to coarse."""
+    if count == 1:
+        return (backbone.last_level(images),)
+    total = len(backbone.levels)
+    return backbone.level_maps(backbone.normalise(images), tuple(range(total - count, total)))
 
 
 def normalisation_of(settings: NetworkSettings, default: Normalisation) -> Normalisation:

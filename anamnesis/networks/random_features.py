@@ -36,18 +36,17 @@ class RandomBackbone(Backbone):
             self.register_buffer(f"kernel_{layer}", kernel - mean)
 
     @torch.no_grad()
-    def last_level(self, images: Tensor) -> Tensor:
-        """Maps [N, C, *sides] in [0, 1] to [N, ``filters[-1]``, *cells], always in float32.
+    def level_maps(self, images: Tensor, numbers: tuple[int, ...]) -> tuple[Tensor, ...]:
+        """Returns the outputs of the layers with these numbers, always in float32.
 
-        The cells have 4 pixels a side, of images averaged to at most ``LARGEST_SIDE``.
+        Images are averaged to at most ``LARGEST_SIDE`` pixels a side first.
         """
         with torch.autocast(images.device.type, enabled=False):
             sides = tuple(min(side, LARGEST_SIDE) for side in images.shape[2:])
-            return super().last_level(average_over_cells(images.float(), sides))
+            return self._convolve(average_over_cells(images.float(), sides), numbers)
 
-    def level_maps(self, images: Tensor, numbers: tuple[int, ...]) -> tuple[Tensor, ...]:
-        """Returns the outputs of the layers with these numbers."""
-        is_volume, maps, outputs = self.spatial_dims == 3, images, []
+    def _convolve(self, maps: Tensor, numbers: tuple[int, ...]) -> tuple[Tensor, ...]:
+        is_volume, outputs = self.spatial_dims == 3, []
         convolve = functional.conv3d if is_volume else functional.conv2d
         halve = functional.max_pool3d if is_volume else functional.max_pool2d
         for layer in range(len(self.levels)):

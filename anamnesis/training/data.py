@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anamnesis.methods.base import CLASS, DAYS, EVENT, MASK, Batch
+from anamnesis.methods.base import CLASS, DAYS, EVENT, MASK, PATIENT, Batch
 from anamnesis.methods.batch_sources import batch_sizes
 from anamnesis.methods.stage import AugmentationChoice, TrainingPass
 from anamnesis.records import (
@@ -52,8 +52,10 @@ class TensorSplit:
 
     @classmethod
     def of_images(cls, images: Tensor, targets: Tensor, sample_ids: tuple[str, ...], modality: str = "OT") -> Self:
-        """Returns a split of one input; targets of one axis are columns, others are masks."""
-        return cls({modality: images}, {CLASS if targets.dim() == 1 else MASK: targets}, sample_ids)
+        """Returns a split of one input, each sample of another patient; targets of one axis are columns."""
+        if targets.dim() > 1:
+            return cls({modality: images}, {MASK: targets}, sample_ids)
+        return cls({modality: images}, {CLASS: targets, PATIENT: torch.arange(len(targets))}, sample_ids)
 
     @property
     def images(self) -> Rows:
@@ -87,6 +89,9 @@ class TensorSplit:
         images = (join_rows(*pair) for pair in zip(self.inputs.values(), other.inputs.values(), strict=True))
         inputs = dict(zip(joined_names, images, strict=True))
         targets = {name: join_rows(target, other.targets[name]) for name, target in self.targets.items()}
+        if PATIENT in targets:  # two sites have no patient in common
+            own, others = self.targets[PATIENT][:], other.targets[PATIENT][:]
+            targets[PATIENT] = torch.cat([own, others + own.max() + 1])
         return TensorSplit(inputs, targets, self.sample_ids + other.sample_ids)
 
 
@@ -190,7 +195,13 @@ def row_targets(samples: Sequence[Sample | SampleRecord], task: Task, labels: tu
     if task.type is TaskType.PROGNOSIS:
         days, events = follow_up_of(samples, task)
         return {DAYS: torch.tensor(days), EVENT: torch.tensor(events)}
-    return {CLASS: class_columns(samples, task, labels)}
+    return {CLASS: class_columns(samples, task, labels), PATIENT: number_patients(sample.patient for sample in samples)}
+
+
+def number_patients(patients: Iterable[str]) -> Tensor:
+    """Returns [N], the same number for the same patient, from 0."""
+    numbers: dict[str, int] = {}
+    return torch.tensor([numbers.setdefault(patient, len(numbers)) for patient in patients])
 
 
 def follow_up_of(samples: Sequence[Sample | SampleRecord], task: Task) -> tuple[list[float], list[bool]]:

@@ -72,8 +72,8 @@ def _grid(values: Mapping[str, tuple[object, ...]]) -> tuple[Options, ...]:
     return tuple(dict(zip(values, combination, strict=True)) for combination in product(*values.values()))
 
 
-_RIDGE_SETTINGS = _grid({"rule": ("ridge", "discriminant"), "strength": (1.0, 10.0, 100.0)})
-_NEAREST_MEAN_SETTINGS = _grid({"grid": (1, 2, 4)})
+_HEAD_SETTINGS = _grid({"head": ("ridge", "discriminant"), "levels": (1, 2, 3)})
+_MEAN_SETTINGS = _grid({"head": ("nearest_mean",), "grid": (1, 2, 4)})
 _BACKBONE_OPTIONS: Mapping[str, Options] = {
     "first task": {"features": "first_task"},
     "random": {"features": "random"},
@@ -88,8 +88,8 @@ FAMILIES: Mapping[str, Family] = {
     "derpp": Family("derpp", _grid({"alpha": (0.1, 0.3, 1.0), "beta": (0.5, 1.0)})),
     "gdumb": Family("gdumb"),
     "specialists": Family("specialists", _grid({"strength": (1.0, 10.0, 30.0, 100.0, 300.0, 1000.0)})),
-    **{f"acil, {name}": Family("acil", _RIDGE_SETTINGS, base) for name, base in _BACKBONE_OPTIONS.items()},
-    **{f"ncm, {name}": Family("ncm", _NEAREST_MEAN_SETTINGS, base) for name, base in _BACKBONE_OPTIONS.items()},
+    **{f"acil, {name}": Family("frozen_ridge", _HEAD_SETTINGS, base) for name, base in _BACKBONE_OPTIONS.items()},
+    **{f"ncm, {name}": Family("frozen_ridge", _MEAN_SETTINGS, base) for name, base in _BACKBONE_OPTIONS.items()},
     FEATURED_ROW: Family(
         "ewc_prototype",
         _grid({"consolidation.penalty": (3e3, 1e4), "fisher.saliency_weight": (0.1, 0.3, 1.0)}),

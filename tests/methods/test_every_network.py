@@ -12,7 +12,6 @@ import torch
 from builders.learning import FIRST, SECOND, SETTINGS, context_of
 
 from anamnesis.methods import Method, PredictionRequest, TaskContext, registered_methods
-from anamnesis.methods.analytic import AnalyticOptions
 from anamnesis.networks import Backbone, build_backbone
 from anamnesis.records import Configuration, NetworkSettings, Split
 from anamnesis.training import Precision, SplitData, TensorSplit, precision_for, train
@@ -30,9 +29,7 @@ NETWORKS = {
 
 def make(name: str, settings: NetworkSettings) -> Method[Any]:
     kind = registered_methods()[name]
-    options = kind.options_class
-    is_analytic = issubclass(options, AnalyticOptions)
-    return kind(options(grid=2) if is_analytic else options(), settings, seed=3)  # one system of equations in seconds
+    return kind(kind.options_class(), settings, seed=3)
 
 
 def backbones(method: Method[Any]) -> list[Backbone]:

@@ -221,11 +221,11 @@ def test_the_state_of_a_site_is_parts_of_its_own_and_no_other_site_changes_them(
     after = method.state_dict()
     of_first = [name for name in before if ".site-1/" in name]
     assert {name.split(".")[0] for name in of_first} == {
-        "visual_prototypes", "random_space", "first_site_space", "ewc_fisher"
+        "visual_prototypes", "random_space", "encoder_space", "ewc_fisher"
     }  # fmt: skip
     assert all(torch.equal(after[name], before[name]) for name in of_first)
     assert {name.split("/")[0] for name in after.keys() - before.keys()} == {
-        f"{part}.site-2" for part in ("visual_prototypes", "random_space", "first_site_space", "ewc_fisher")
+        f"{part}.site-2" for part in ("visual_prototypes", "random_space", "encoder_space", "ewc_fisher")
     }
 
 
@@ -411,8 +411,7 @@ def test_bad_input_a_penalty_of_a_million_is_a_stable_run() -> None:
         ),
         ({"visual_prototypes.warm_up": 1.5}, "visual_prototypes.warm_up: expected a number from 0 to 1"),
         ({"fisher.temperature": 0.0}, "fisher.temperature: expected a number above 0"),
-        ({"classifier.random_ridge": 0.0}, "classifier.random_ridge: expected a number above 0"),
-        ({"classifier.first_site_ridge": 0.0}, "classifier.first_site_ridge: expected a number above 0"),
+        ({"classifier.strength": -1.0}, "classifier.strength: expected 0 or more"),
         ({"classification.weight": 0.0, "reconstruction.weight": 0.0}, "nothing would be learned"),
         ({"consolidation.penalti": 1.0}, "consolidation: unknown field 'penalti'; the fields are penalty, decay"),
     ],
@@ -432,6 +431,6 @@ def test_every_option_is_explained(option_class: type) -> None:
     assert [field.name for field in fields(option_class) if f"        {field.name}: " not in docstring] == []
 
 
-def test_there_are_38_options_in_9_groups() -> None:
+def test_there_are_37_options_in_9_groups() -> None:
     groups = option_classes()[1:]
-    assert (len(groups), sum(len(fields(group)) for group in groups)) == (9, 38)
+    assert (len(groups), sum(len(fields(group)) for group in groups)) == (9, 37)

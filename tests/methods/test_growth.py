@@ -11,11 +11,11 @@ from builders.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_o
 from torch import Tensor
 
 from anamnesis.methods import Method, PredictionRequest, TaskContext, registered_methods
-from anamnesis.methods.acil import ACIL, ACILOptions, HeadSolver
-from anamnesis.methods.analytic import BackboneSource
+from anamnesis.methods.closed_form.heads import HeadKind
 from anamnesis.methods.derpp import DERPP, DERPPOptions
 from anamnesis.methods.ewc import EWC, EWCOptions
 from anamnesis.methods.ewc_prototype import EWCPrototype
+from anamnesis.methods.frozen_ridge import FeatureSource, FrozenRidge, FrozenRidgeOptions
 from anamnesis.methods.lwf import LWF, LWFOptions
 from anamnesis.methods.site_state import site_of_part, site_part
 from anamnesis.records import Configuration, InputError, Task, TrainingSettings, find_class_indices, label_space
@@ -78,13 +78,13 @@ def assert_equal_states(first: Method[Any], second: Method[Any]) -> None:
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
-def acil(rule: HeadSolver = HeadSolver.RIDGE) -> ACIL:
-    return ACIL(ACILOptions(features=BackboneSource.RANDOM, rule=rule, grid=2), SPEC, seed=0)
+def closed_form(head: HeadKind = HeadKind.RIDGE) -> FrozenRidge:
+    return FrozenRidge(FrozenRidgeOptions(features=FeatureSource.RANDOM, head=head, grid=2), SPEC, seed=0)
 
 
-@pytest.mark.parametrize("rule", HeadSolver)
-def test_sums_after_growing_and_after_corrections_are_those_of_the_current_data_bit_for_bit(rule: HeadSolver) -> None:
-    grown, at_once = acil(rule), acil(rule)
+@pytest.mark.parametrize("head", HeadKind)
+def test_sums_after_growing_and_after_corrections_are_those_of_the_current_data_bit_for_bit(head: HeadKind) -> None:
+    grown, at_once = closed_form(head), closed_form(head)
     learn(grown, NORTH, count=12, swapped=True)
     learn(grown, NORTH, count=20, swapped=True)
     learn(grown, NORTH, SOUTH)
@@ -159,7 +159,7 @@ def test_a_returning_site_that_was_killed_ends_with_equal_bits(name: str, tmp_pa
     checkpoints = Checkpoints(open_store(tmp_path.as_uri()), "checkpoints/x", pace=CheckpointPace(0, 0))
     visits = (NORTH, SOUTH, NORTH)
     learn(whole, *visits, settings=SHORT)
-    if name not in ("acil", "ncm"):  # closed forms have no step
+    if name != "frozen_ridge":  # closed forms have no step
         with pytest.raises(KilledError):
             learn(broken, *visits, settings=SHORT, checkpoints=checkpoints, progress=kill)
     learn(resumed, *visits, settings=SHORT, checkpoints=checkpoints)
@@ -185,9 +185,9 @@ def test_a_withdrawn_site_leaves_no_part_and_no_class(name: str) -> None:
     learn(method, SOUTH, NORTH, settings=SHORT)  # the site may come back, as a new one
 
 
-@pytest.mark.parametrize("rule", HeadSolver)
-def test_withdrawal_is_exact_for_sums(rule: HeadSolver) -> None:
-    withdrawn, never = acil(rule), acil(rule)
+@pytest.mark.parametrize("head", HeadKind)
+def test_withdrawal_is_exact_for_sums(head: HeadKind) -> None:
+    withdrawn, never = closed_form(head), closed_form(head)
     learn(withdrawn, NORTH)
     learn(withdrawn, NORTH, SOUTH)
     withdrawn.forget_site("north", (2, 3, 4))
@@ -196,7 +196,7 @@ def test_withdrawal_is_exact_for_sums(rule: HeadSolver) -> None:
 
 
 def test_a_withdrawn_site_of_a_shared_task_leaves_the_classes_to_the_other() -> None:
-    method, never = acil(), acil()
+    method, never = closed_form(), closed_form()
     learn(method, NORTH, count=12, swapped=True)
     learn(method, NORTH, ("west", FIRST))
     method.forget_site("north", (0, 1))

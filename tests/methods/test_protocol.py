@@ -112,7 +112,7 @@ def assert_its_maps_are_those_of_its_answer(method: Method[Any]) -> None:
     assert (maps.learned is None) == (not any(branch.learns for branch in branches))
 
 
-@pytest.mark.parametrize("name", ["acil", "ewc", "ewc_prototype", "ncm"])
+@pytest.mark.parametrize("name", ["ewc", "ewc_prototype", "frozen_ridge"])
 def test_killed_after_the_passes_of_the_end_it_repeats_none(name: str) -> None:
     saved: dict[str, dict[str, torch.Tensor]] = {}
 

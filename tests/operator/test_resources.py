@@ -25,7 +25,7 @@ BAD = [
     ("64]}}", "64]}, options: {norm: Group, width: 12}}",
      "spec.network: options.width: norm Group needs a width that is a multiple of 8, because it splits"),
     ("channels: 1", "channels: 2", "spec.network.input.channels: expected one of 1, 3, found 2"),
-    ("name: EWCPrototype,", "name: EWK,", "spec.method: name: expected one of ACIL, DERPP, EWC, EWCPrototype"),
+    ("name: EWCPrototype,", "name: EWK,", "spec.method: name: expected one of DERPP, EWC, EWCPrototype, Finetune"),
     ("EWCPrototype, ewcPrototype: {consolidation: {penalty: \"3000\"}, fisher: {kind: Sampled}}", "DERPP",
      "ContinualModel chest: spec: method DERPP keeps real images of patients in every version: choose another method"),
     ("penalty", "penalti", "spec.method: ewcPrototype.consolidation.penalti: unknown field; valid fields are penalty"),

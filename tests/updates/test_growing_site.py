@@ -27,7 +27,7 @@ def learn(runner: "UpdateRunner", site: str, patients: int, classes: tuple[str, 
     (folder / "images.npz").write_bytes(bar_images(site, patients, 0, classes, rows=False))
     snapshot, _ = runner.ingest(site)
     request = runner.request(site)
-    configuration = Configuration("acil", {"features": "random"}, runner.network, runner.training)
+    configuration = Configuration("frozen_ridge", {"features": "random"}, runner.network, runner.training)
     run = run_update(replace(request, configuration=configuration), snapshot)
     runner.base = run.record.version
     return read_version(open_store(runner.registry), runner.base)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 MINIMUM = 5
 OPTIONS: Mapping[str, Mapping[str, object]] = {
     "ewc_prototype": {"visual_prototypes": {"sharing": "shared"}},
-    **{method: {"features": "random"} for method in ("acil", "ncm")},  # of other features, sums cannot be subtracted
+    "frozen_ridge": {"features": "random"},  # of other features, sums cannot be subtracted
 }
-SUMS = {"acil": "ridge", "ncm": "ridge", "specialists": "router", "ewc_prototype": "random_space"}
+SUMS = {"frozen_ridge": "ridge", "specialists": "router", "ewc_prototype": "random_space"}
 """The part of each method that has the sums of a site."""
 
 

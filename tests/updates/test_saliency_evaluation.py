@@ -84,7 +84,7 @@ def test_maps_of_a_sound_model_are_faithful_and_shown_and_random_ones_are_not(
 
 
 def test_frozen_features_have_nothing_to_retain(runner: "UpdateRunner") -> None:
-    runner.method = "acil"
+    runner.method = "frozen_ridge"
     runner.update("north")
     version = str(runner.update("east")["train"]["version"])
     metrics = saliency_of(runner, version)["north"].metrics

@@ -116,7 +116,7 @@ def test_every_method_answers_as_the_classifier_and_learns_on(
     assert logits.isfinite().all()
 
 
-@pytest.mark.parametrize("method", ["acil", "ncm", "specialists"])
+@pytest.mark.parametrize("method", ["frozen_ridge", "specialists"])
 def test_closed_forms_keep_the_imported_answer_until_the_site_itself_is_learned(
     runner: "UpdateRunner", tmp_path: Path, method: str
 ) -> None:
@@ -202,9 +202,9 @@ def test_a_head_that_reads_no_mean_is_refused(runner: "UpdateRunner", tmp_path: 
 def test_cells_that_overlap_are_refused(runner: "UpdateRunner", tmp_path: Path) -> None:
     runner.network = replace(NETWORK, size=(56, 56))
     save_file(weights(), tmp_path / "w.safetensors")
-    with pytest.raises(InputError, match=r"acil would give other answers .* \[7, 7\] cells evenly; set grid"):
-        import_into(runner, tmp_path / "w.safetensors", "acil")
-    import_into(runner, tmp_path / "w.safetensors", "acil", options={"grid": 7})
+    with pytest.raises(InputError, match=r"frozen_ridge would give other answers .* \[7, 7\] cells evenly; set grid"):
+        import_into(runner, tmp_path / "w.safetensors", "frozen_ridge")
+    import_into(runner, tmp_path / "w.safetensors", "frozen_ridge", options={"grid": 7})
 
 
 def test_a_second_first_version_is_refused(runner: "UpdateRunner", tmp_path: Path) -> None:

@@ -1,9 +1,7 @@
-"""Classifiers in closed form on frozen features: ridge regression, linear discriminant, nearest class mean.
+"""Sums over images in frozen features, and the linear discriminant that follows from them.
 
-All three follow from sums over the images (the Gram matrix of the features, and their sum for each class). The sums of
-the sites add up to those of all sites at once, so learning site by site gives the same result and forgets nothing. This
-is analytic class-incremental learning (ACIL, Zhuang et al., NeurIPS 2022), whose recursion on the inverse is the same
-estimate by the Woodbury identity; the discriminant is streaming LDA (Hayes and Kanan, CVPR workshops 2020).
+The sums of the sites add up to those of all sites at once, so learning site by site gives the same result and forgets
+nothing: streaming linear discriminant analysis (Hayes and Kanan, CVPR workshops 2020).
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +9,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from anamnesis.methods.base import Data, StateDict, TaskContext
+from anamnesis.methods.base import PATIENT, Data, TaskContext
 from anamnesis.records import Split
 
 
@@ -21,11 +19,13 @@ class FeatureStatistics:
     Attributes:
         gram: [D + 1, D + 1] sum of outer products; its last entry counts the images.
         sums: [K, D + 1] sum of the features of each class; the last column counts its images.
+        patients: their number, a scalar.
     """
 
     def __init__(self, features: int, classes: int = 0, device: torch.device | str = "cpu") -> None:
         self.gram = torch.zeros(features + 1, features + 1, dtype=torch.float64, device=device)
         self.sums = torch.zeros(classes, features + 1, dtype=torch.float64, device=device)
+        self.patients = torch.zeros((), dtype=torch.float64, device=device)
 
     @property
     def classes(self) -> int:
@@ -44,7 +44,7 @@ class FeatureStatistics:
 
     def to(self, device: torch.device | str) -> None:
         """Moves the statistics."""
-        self.gram, self.sums = self.gram.to(device), self.sums.to(device)
+        self.gram, self.sums, self.patients = self.gram.to(device), self.sums.to(device), self.patients.to(device)
 
     @torch.no_grad()
     def add(self, features: Tensor, targets: Tensor) -> None:
@@ -53,17 +53,6 @@ class FeatureStatistics:
         extended_features = torch.cat([extended_features, extended_features.new_ones(len(extended_features), 1)], dim=1)
         self.gram += extended_features.T @ extended_features
         self.sums += torch.nn.functional.one_hot(targets, self.classes).to(extended_features).T @ extended_features
-
-    def solve_ridge(self, ridge: float) -> Tensor:
-        """Returns weights [K, D + 1], the bias last, in float64: one-hot targets, the bias not shrunk.
-
-        Args:
-            ridge: added to the diagonal of the Gram matrix; more than 0.
-        """
-        penalties = torch.full_like(self.gram.diagonal(), ridge)
-        penalties[-1] = 1e-9  # solvable without an image
-        weights: Tensor = torch.linalg.solve(self.gram + penalties.diag(), self.sums.T)
-        return weights.T
 
     def solve_discriminant(self, ridge: float) -> Tensor:
         """Returns weights [K, D + 1] of the linear discriminant with equal class priors, the bias last, in float64.
@@ -77,20 +66,13 @@ class FeatureStatistics:
         weights = torch.linalg.solve(within_scatter, means.T).T
         return torch.cat([weights, -0.5 * (weights * means).sum(1, keepdim=True)], dim=1)
 
-    def solve_nearest_mean(self) -> Tensor:
-        """Returns weights [K, D + 1] whose largest logit is that of the nearest mean (Euclidean), in float64.
-
-        The logit is minus half the squared distance, without the part that all classes share: mu . x - |mu|^2 / 2.
-        """
-        return torch.cat([self.means, -0.5 * self.means.square().sum(1, keepdim=True)], dim=1)
-
-    def state_dict(self) -> StateDict:
+    def state_dict(self) -> dict[str, Tensor]:
         """Returns the statistics."""
-        return {"gram": self.gram, "sums": self.sums}
+        return {"gram": self.gram, "sums": self.sums, "patients": self.patients}
 
     def load_state_dict(self, state: Mapping[str, Tensor], device: torch.device | str = "cpu") -> None:
         """Restores what ``state_dict`` returned."""
-        self.gram, self.sums = state["gram"].to(device), state["sums"].to(device)
+        self.gram, self.sums, self.patients = (state[name].to(device) for name in ("gram", "sums", "patients"))
 
 
 def linear_logits(features: Tensor, weights: Tensor) -> Tensor:
@@ -118,15 +100,21 @@ def measure_statistics(
     """
 
     def add_images() -> dict[str, Tensor]:
+        patients: set[int] = set()
         for batch in data(Split.TRAIN):
+            patients |= set(batch.targets[PATIENT].tolist())
             for statistics, features_of in spaces.values():
                 statistics.add(features_of(batch.images), batch.classes)
+        for statistics, _ in spaces.values():
+            statistics.patients.fill_(len(patients))
         return {
             f"{space}.{key}": tensor
             for space, (statistics, _) in spaces.items()
-            for key, tensor in (("gram", statistics.gram), ("sums", statistics.sums))
+            for key, tensor in statistics.state_dict().items()
         }
 
     tensors = context.checkpointed(name, add_images)
     for space, (statistics, _) in spaces.items():
-        statistics.gram, statistics.sums = tensors[f"{space}.gram"], tensors[f"{space}.sums"]
+        statistics.load_state_dict(
+            {key: tensors[f"{space}.{key}"] for key in statistics.state_dict()}, statistics.gram.device
+        )

@@ -1,7 +1,8 @@
 """Frozen features, each with the sums of every class in it.
 
-Two kinds complement each other: random convolutions, which depend on no site, and the encoder as it was after the first
-site. On the development sequence both together predict the class better than either (docs/methods/ewc_prototype.md).
+Two kinds complement each other: random convolutions, which depend on no site, and the encoder with its pretrained
+weights, or as it was after the first site. On the development sequences both together predict the class better than
+either (docs/methods/ewc_prototype.md).
 """
 
 import copy
@@ -12,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from anamnesis.methods.base import StateDict, part_tensors
-from anamnesis.methods.features.feature_statistics import FeatureStatistics, linear_logits
-from anamnesis.methods.features.site_sums import SiteSums
+from anamnesis.methods.closed_form.closed_form_head import ClosedFormHead
+from anamnesis.methods.closed_form.heads import HeadKind
+from anamnesis.methods.features.feature_statistics import linear_logits
 from anamnesis.networks import Backbone, Classifier, Levels
 from anamnesis.networks.fast_inference import FastInference
 from anamnesis.networks.memory_layout import to_channels_last
@@ -28,8 +30,9 @@ class FrozenFeatureKind(StrEnum):
 
     RANDOM = "random"
     """Random convolutions."""
-    FIRST_SITE = "first_site"
-    """The encoder as it was after the first update (Panos et al. 2023, "First Session Adaptation")."""
+    ENCODER = "encoder"
+    """The encoder with its pretrained weights; without these, as it was after the first update (Panos et al. 2023,
+    "First Session Adaptation")."""
     BOTH = "both"
     """Each with a discriminant of its own; their log-probabilities are averaged."""
 
@@ -79,28 +82,26 @@ class FrozenFeatures:
 
     Attributes:
         name: part of the sums in the state, ``<name>.<site>``; the features are in the part ``<name>_features``.
-        ridge: added to the diagonal of the scatter within classes.
+        closed_form: the sums and the discriminant.
     """
 
-    def __init__(self, name: str, extractor: RandomFeatures | EncoderFeatures, ridge: float) -> None:
-        self.name, self.extractor, self.ridge = name, extractor, ridge
-        self.statistics, self._discriminant_weights = SiteSums(extractor.width_out), torch.zeros(0)
+    def __init__(self, name: str, extractor: RandomFeatures | EncoderFeatures, strength: float) -> None:
+        self.name, self.extractor = name, extractor
+        self.closed_form = ClosedFormHead(name, extractor.width_out, HeadKind.DISCRIMINANT, strength)
         self._device: torch.device | None = None
+        self._is_pretrained = False
+
+    def load_pretrained(self, tensors: Mapping[str, Tensor]) -> None:
+        """Takes pretrained weights for the encoder: no site's training changes them."""
+        if isinstance(self.extractor, EncoderFeatures):
+            self.extractor.backbone.load_state_dict(tensors)
+            self._is_pretrained = True
 
     def copy_encoder(self, network: Classifier, site: str) -> None:
-        """Copies the encoder of ``network`` if the features are an encoder's and only ``site`` has sums."""
-        if isinstance(self.extractor, EncoderFeatures) and not {*self.statistics.sites} - {site}:
+        """Copies the encoder of ``network`` if it was not pretrained, and only ``site`` has sums."""
+        has_other_sites = bool({*self.closed_form.sums.sites} - {site})
+        if isinstance(self.extractor, EncoderFeatures) and not self._is_pretrained and not has_other_sites:
             self.extractor.backbone.load_state_dict(network.backbone.state_dict())
-
-    def replace_site(self, site: str, statistics: FeatureStatistics) -> None:
-        """Puts the sums of ``site`` in the place of those that it had."""
-        self.statistics.replace(site, statistics)
-        self._discriminant_weights = torch.zeros(0)
-
-    def forget_site(self, site: str, kept_columns: tuple[int, ...]) -> None:
-        """Removes the sums of ``site``, exactly; features that the site trained stay."""
-        self.statistics.forget(site, kept_columns)
-        self._discriminant_weights = torch.zeros(0)
 
     def feature_maps(self, images: Tensor, backbone: Backbone, frozen_maps: Tensor) -> Tensor:
         """Returns the feature maps [N, F, h, w] of images [N, C, H, W].
@@ -119,19 +120,16 @@ class FrozenFeatures:
 
     def log_probs(self, feature_maps: Tensor) -> Tensor:
         """Returns log p(class | x), [N, K], with equal priors; minus infinity for a class without images."""
-        if not len(self._discriminant_weights):
-            self._discriminant_weights = self.statistics.total.solve_discriminant(self.ridge)
-        is_unseen = self.statistics.total.sums[:, -1] == 0
         return (
-            linear_logits(self.extractor.pool(feature_maps), self._discriminant_weights)
-            .masked_fill(is_unseen, -torch.inf)
+            linear_logits(self.extractor.pool(feature_maps), self.closed_form.weights)
+            .masked_fill(~self.closed_form.has_images, -torch.inf)
             .log_softmax(1)
         )
 
     def to(self, device: torch.device) -> None:
         """Moves features and sums."""
         to_channels_last(self.extractor.to(device=device))
-        self.statistics.to(device)
+        self.closed_form.to(device)
         self._device = device
 
     def state_dict(self) -> StateDict:
@@ -139,19 +137,18 @@ class FrozenFeatures:
         features: StateDict = {
             f"{self.name}_features/{name}": value for name, value in self.extractor.state_dict().items()
         }
-        return self.statistics.state_dict(self.name) | features
+        return self.closed_form.state_dict() | features
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], device: torch.device) -> None:
         """Restores them; a state without them leaves no class."""
-        self.statistics.load_state_dict(state, self.name, device)
-        self._discriminant_weights = torch.zeros(0)
+        self.closed_form.load_state_dict(state, device)
         if stored_features := part_tensors(state, f"{self.name}_features"):
             self.extractor.load_state_dict(stored_features)
         self.to(device)
 
 
 def build_frozen_features(
-    kind: FrozenFeatureKind, network: Classifier, channels: int, seed: int, *, ridges: tuple[float, float]
+    kind: FrozenFeatureKind, network: Classifier, channels: int, seed: int, *, strength: float
 ) -> tuple[FrozenFeatures, ...]:
     """Returns the chosen feature spaces.
 
@@ -160,17 +157,16 @@ def build_frozen_features(
         network: the encoder to copy the shape of.
         channels: of the images.
         seed: of the random convolutions.
-        ridges: added to the diagonals of the scatters of the random features and of the first site's features.
+        strength: of the discriminants; 0 chooses it.
     """
-    random_ridge, first_site_ridge = ridges
     random_features = RandomFeatures(channels, seed, spatial_dims=network.backbone.spatial_dims)
     all_features = (
-        FrozenFeatures("random_space", random_features, random_ridge),
-        FrozenFeatures("first_site_space", EncoderFeatures(network), first_site_ridge),
+        FrozenFeatures("random_space", random_features, strength),
+        FrozenFeatures("encoder_space", EncoderFeatures(network), strength),
     )
     features_by_kind = {
         FrozenFeatureKind.RANDOM: all_features[:1],
-        FrozenFeatureKind.FIRST_SITE: all_features[1:],
+        FrozenFeatureKind.ENCODER: all_features[1:],
         FrozenFeatureKind.BOTH: all_features,
     }
     return features_by_kind[kind]

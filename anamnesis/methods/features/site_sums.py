@@ -24,6 +24,7 @@ class SiteSums:
         self.features = features
         self._triangles: dict[str, Tensor] = {}
         self._sums: dict[str, Tensor] = {}
+        self._patients: dict[str, Tensor] = {}
         self._total: FeatureStatistics | None = None
 
     @property
@@ -52,6 +53,7 @@ class SiteSums:
         """Puts the sums of ``site`` in the place of those that it had."""
         rows, columns = _triangle_indices(statistics.gram)
         self._triangles[site], self._sums[site] = statistics.gram[rows, columns], statistics.sums
+        self._patients[site] = statistics.patients
         self._total = None
 
     def clear(self, site: str, classes: int, device: torch.device | str = "cpu") -> None:
@@ -65,7 +67,7 @@ class SiteSums:
             site: that is removed; it need not have sums.
             kept_columns: columns of the logits that stay, in their new order.
         """
-        for values in (self._triangles, self._sums):
+        for values in (self._triangles, self._sums, self._patients):
             values.pop(site, None)
         columns = torch.tensor(kept_columns, dtype=torch.long)
         self._sums = {name: sums[columns[columns < len(sums)].to(sums.device)] for name, sums in self._sums.items()}
@@ -76,13 +78,15 @@ class SiteSums:
         if any(sums.device != device for sums in self._sums.values()):
             self._triangles = {site: values.to(device) for site, values in self._triangles.items()}
             self._sums = {site: values.to(device) for site, values in self._sums.items()}
+            self._patients = {site: count.to(device) for site, count in self._patients.items()}
             self._total = None
 
     def state_dict(self, part: str) -> StateDict:
         """Returns the sums of each site, in the part ``<part>.<site>``."""
         state: StateDict = {}
         for site, sums in self._sums.items():
-            state |= site_entries(part, site, {"gram": self._triangles[site], "sums": sums})
+            entries = {"gram": self._triangles[site], "sums": sums, "patients": self._patients[site]}
+            state |= site_entries(part, site, entries)
         return state
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], part: str, device: torch.device | str) -> None:
@@ -90,6 +94,7 @@ class SiteSums:
         by_site = tensors_by_site(state, part)
         self._triangles = {site: tensors["gram"].to(device) for site, tensors in by_site.items()}
         self._sums = {site: tensors["sums"].to(device) for site, tensors in by_site.items()}
+        self._patients = {site: tensors["patients"].to(device) for site, tensors in by_site.items()}
         self._total = None
 
     def _sum_sites(self) -> FeatureStatistics:
@@ -101,6 +106,7 @@ class SiteSums:
         rows, columns = _triangle_indices(total.gram)
         total.gram[rows, columns] = triangle
         total.gram[columns, rows] = triangle
+        total.patients = torch.stack([self._patients[site] for site in self.sites]).sum()
         for site in self.sites:
             total.sums[: len(self._sums[site])] += self._sums[site]
         return total

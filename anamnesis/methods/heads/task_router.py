@@ -18,7 +18,7 @@ from anamnesis.methods.features.frozen_features import FrozenFeatureKind, Frozen
 from anamnesis.methods.features.task_groups import TaskGroups
 from anamnesis.methods.method_component import MethodComponent
 from anamnesis.networks import Backbone, Classifier
-from anamnesis.records.option_checks import check_bounds, not_negative, positive
+from anamnesis.records.option_checks import check_bounds, not_negative
 
 
 class ClassifierMode(StrEnum):
@@ -42,9 +42,9 @@ class ClassifierOptions:
         mode: ``linear``, ``prototypes`` or ``routed``; the latter two need ``visual_prototypes.sharing: shared``.
             ``auto`` is ``routed`` where prototypes are shared, else ``linear``; it is also ``linear`` on a base version
             without class prototypes.
-        frozen_features: the features of ``prototypes`` and ``routed``: ``random``, ``first_site`` or ``both``.
-        random_ridge: added to the diagonal of the scatter of the random features.
-        first_site_ridge: the same for the features of the first site, whose classes are tighter.
+        frozen_features: the features of ``prototypes`` and ``routed``: ``random``, ``encoder`` or ``both``.
+        strength: added to the diagonal of the covariance of the prototypes, in units of the features' variance; 0
+            chooses it for each kind of features by generalised cross-validation over the patients of all sites.
         prototype_weight: weight of the prototypes of each kind of features in the choice of the class within the task,
             where the mode is ``routed``; the weight of the head is 1.
         refit_ridge: above 0, the rows of the head become the linear discriminant of the classes at the end of a task
@@ -54,8 +54,7 @@ class ClassifierOptions:
 
     mode: ClassifierMode = ClassifierMode.AUTO
     frozen_features: FrozenFeatureKind = FrozenFeatureKind.BOTH
-    random_ridge: float = positive(30.0)
-    first_site_ridge: float = positive(3.0)
+    strength: float = not_negative(0.0)
     prototype_weight: float = not_negative(1.0)
     refit_ridge: float = not_negative(0.0)
 
@@ -67,7 +66,7 @@ class TaskRouter(MethodComponent):
     """Mean of frozen features for each class and their shared covariance (Hayes and Kanan 2020).
 
     The statistics are sums over images: no later site takes anything out of them. Over the random features they do not
-    depend on the order of sites; the encoder is that of the first site.
+    depend on the order of sites; an encoder without pretrained weights is that of the first site.
     """
 
     name = "router"
@@ -81,29 +80,29 @@ class TaskRouter(MethodComponent):
         """Takes the sums of the site out, which its current images replace at the end of the task."""
         for space in self.feature_spaces:
             space.to(network.head.weight.device)
-            space.statistics.clear(context.site, len(context.labels), network.head.weight.device)
+            space.closed_form.clear_site(context.site, len(context.labels), network.head.weight.device)
 
     def end_task(self, network: Classifier, context: TaskContext, data: Data) -> None:
         """Replaces the sums of the site by those of its images."""
-        device, class_count = network.head.weight.device, len(context.labels)
+        device = network.head.weight.device
         for space in self.feature_spaces:
             space.copy_encoder(network, context.site)
         site_spaces = {
-            space.name: (FeatureStatistics(space.extractor.width_out, class_count, device), space.extractor)
+            space.name: (FeatureStatistics(space.extractor.width_out, len(context.labels), device), space.extractor)
             for space in self.feature_spaces
         }
         measure_statistics("router.statistics", site_spaces, context=context, data=data)
         for space in self.feature_spaces:
-            space.replace_site(context.site, site_spaces[space.name][0])
+            space.closed_form.replace_site(context.site, site_spaces[space.name][0])
 
     def forget_site(self, network: Classifier, site: str, kept_columns: tuple[int, ...]) -> None:
         """Removes the sums of ``site``."""
         for space in self.feature_spaces:
-            space.forget_site(site, kept_columns)
+            space.closed_form.forget_site(site, kept_columns)
 
     def has_classes(self, class_count: int) -> bool:
         """Returns whether there is a mean for each class; a base version of another method has none."""
-        return all(space.statistics.classes >= class_count for space in self.feature_spaces)
+        return all(space.closed_form.sums.classes >= class_count for space in self.feature_spaces)
 
     def branches(self, images: Tensor, backbone: Backbone, frozen_maps: Tensor) -> tuple[Branch, ...]:
         """Returns the feature maps of each space; see ``FrozenFeatures.feature_maps``."""

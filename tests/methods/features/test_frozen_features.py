@@ -84,9 +84,9 @@ def test_its_sums_are_those_of_every_sites_images_at_once() -> None:
                 features.append(space.extractor(batch.images).double())
                 targets.append(batch.classes)
         every, columns = torch.cat(features), torch.cat(targets)
-        torch.testing.assert_close(space.statistics.total.gram[:-1, :-1], every.T @ every)
+        torch.testing.assert_close(space.closed_form.sums.total.gram[:-1, :-1], every.T @ every)
         for column in range(5):
-            torch.testing.assert_close(space.statistics.total.means[column], every[columns == column].mean(0))
+            torch.testing.assert_close(space.closed_form.sums.total.means[column], every[columns == column].mean(0))
 
 
 def test_both_feature_spaces_average_their_log_probabilities() -> None:
@@ -100,8 +100,8 @@ def test_both_feature_spaces_average_their_log_probabilities() -> None:
     ("frozen", "parts"),
     [
         (FrozenFeatureKind.RANDOM, {"random_space"}),
-        (FrozenFeatureKind.FIRST_SITE, {"first_site_space"}),
-        (FrozenFeatureKind.BOTH, {"random_space", "first_site_space"}),
+        (FrozenFeatureKind.ENCODER, {"encoder_space"}),
+        (FrozenFeatureKind.BOTH, {"random_space", "encoder_space"}),
     ],
 )
 def test_a_version_gives_the_same_answers_when_it_is_read_again(frozen: FrozenFeatureKind, parts: set[str]) -> None:

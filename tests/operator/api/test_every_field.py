@@ -53,7 +53,7 @@ SOURCES = [
 CANDIDATES: list[object] = [
     *("0.5", "0.25", "3", 2, 8, 16, 3, True, "other", "Other", "Suspended", "1h", "23:00", "Europe/Berlin"),
     *("0 3 * * *", "s3://other/x", "/other", "https://other", "2Gi", "1Gi", "CT", ["CT"], ["other"], ["a", "b"]),
-    *("250m", "16", "64Gi", [32, 32], ["Monday"], ["Sex"], ["ACIL"], ["CHEST"], [], "OTHER", "other/x", "20240131"),
+    *("250m", "16", "64Gi", [32, 32], ["Monday"], ["Sex"], ["EWC"], ["CHEST"], [], "OTHER", "other/x", "20240131"),
     *("All", "sha256:" + "2" * 64, ["0.125"], [64, 64, 64], False, 12, 32, 64, 4, 6),
 ]  # fmt: skip
 NETWORKS: list[Json] = [

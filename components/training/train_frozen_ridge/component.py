@@ -1,4 +1,4 @@
-"""Generated: the component ``train_acil``, a call of ``anamnesis.components.training.train_step``."""
+"""Generated: the component ``train_frozen_ridge``, a call of ``anamnesis.components.training.train_step``."""
 
 from typing import NamedTuple
 
@@ -8,16 +8,16 @@ from anamnesis.components.image import component
 
 
 @component
-def train_acil(
+def train_frozen_ridge(
     request: str,
     snapshot: str,
     test_set: str,
     model: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
 ) -> NamedTuple("Outputs", [("version", str)]):  # type: ignore[valid-type]
-    """Trains a new version of the model on a new site, with the method `acil`.
+    """Trains a new version of the model on a new site, with the method `frozen_ridge`.
 
-    Analytic class-incremental learning: ridge regression in closed form on frozen features.
+    ``frozen_ridge``: a linear classifier in closed form on frozen features, from sums over the images of each site.
 
     Args:
         request: The encoded `UpdateRequest`, as JSON.
@@ -31,5 +31,5 @@ def train_acil(
     """
     from anamnesis.components.training.train_step import train
 
-    version = train("acil", request, snapshot=snapshot, test_set=test_set, model=model, metrics=metrics)
+    version = train("frozen_ridge", request, snapshot=snapshot, test_set=test_set, model=model, metrics=metrics)
     return (version,)

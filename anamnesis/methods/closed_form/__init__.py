@@ -1,0 +1,1 @@
+"""Classifiers in closed form from sums over the images of each site."""

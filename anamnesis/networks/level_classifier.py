@@ -1,0 +1,71 @@
+"""A classifier whose head reads several levels of a backbone, each averaged over a grid of cells."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from anamnesis.networks.backbone import Backbone, last_levels
+from anamnesis.networks.classifier import Classifier
+from anamnesis.networks.heads import GrowingHead
+from anamnesis.networks.random_features import GRID, average_over_grid
+
+MAXIMUM_FEATURES = 2048
+"""Features of an image with a grid that is chosen: the sums over them are stored, and their size is its square."""
+
+
+class LevelClassifier(Classifier):
+    """The last levels of a backbone, averaged over a grid, with or without a random projection, and a growing head.
+
+    The projection is that of RanPAC (McDonnell et al., NeurIPS 2023): ReLU of random directions of the features, which
+    have unit length here, so that it depends on no site.
+
+    Attributes:
+        level_count: how many of the last levels.
+        grid: cells along each side.
+        projection: [features of the levels, features of an image], of the random projection; empty without one.
+    """
+
+    projection: Tensor
+
+    def __init__(self, backbone: Backbone, level_count: int, grid: int, projection: int, seed: int) -> None:
+        super(Classifier, self).__init__()
+        self.backbone, self.level_count = backbone, min(level_count, len(backbone.levels))
+        widths = [level.channels for level in backbone.levels[-self.level_count :]]
+        dims = backbone.spatial_dims
+        fitting = (side for side in range(1, GRID + 1) if sum(widths) * side**dims <= MAXIMUM_FEATURES)
+        self.grid = grid or max(fitting, default=1)
+        self.level_widths = tuple(width * self.grid**dims for width in widths)
+        generator = torch.Generator().manual_seed(seed)
+        shape = (sum(self.level_widths), projection) if projection else (0,)
+        self.register_buffer("projection", torch.randn(shape, generator=generator))
+        self.head = GrowingHead(projection or sum(self.level_widths))
+
+    def level_maps(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Maps images [N, C, *sides] to the maps [N, F, *cells] of the levels, fine to coarse."""
+        return last_levels(self.backbone, self.level_count, images)
+
+    def embed_levels(self, maps: Sequence[Tensor]) -> Tensor:
+        """Maps the maps of the levels to what the head reads [N, D], in float32."""
+        features = torch.cat([average_over_grid(level.float(), self.grid) for level in maps], dim=1)
+        if not self.projection.numel():
+            return features
+        return functional.relu(functional.normalize(features) @ self.projection)
+
+    def classify_levels(self, maps: Sequence[Tensor]) -> Tensor:
+        """Maps the maps of the levels to logits [N, K]."""
+        return self.head(self.embed_levels(maps))  # type: ignore[no-any-return]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Maps images [N, C, *sides] to logits [N, K]."""
+        return self.classify_levels(self.level_maps(images))
+
+    def load_head(self, weight: Tensor, bias: Tensor) -> None:
+        """Replaces the rows of the head by [K, F] weights on the mean of the last level, and [K] biases.
+
+        The mean of the maps is that of the cells where these are equally large.
+        """
+        cells = self.level_widths[-1] // weight.shape[1]
+        earlier = weight.new_zeros(len(weight), sum(self.level_widths[:-1]))
+        super().load_head(torch.cat([earlier, weight.repeat_interleave(cells, dim=1) / cells], dim=1), bias)

@@ -1,0 +1,1 @@
+"""Holds the component ``train_frozen_ridge``."""
