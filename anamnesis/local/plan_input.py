@@ -26,6 +26,7 @@ class SiteContents:
         held_back: which patients of the snapshot an update does not learn yet, in words; empty for none.
         problem: why source or store is not readable, or empty.
         hold: why the present data is not learned; empty where it may be.
+        failure: why its ingest or update failed in this command; empty where it did not.
         changes: what the last ingest carried forward, left out as withdrawn, or found corrected, in words.
         corrected_labels: number of cases of the test set whose label in the source is another one now.
     """
@@ -37,6 +38,7 @@ class SiteContents:
     held_back: str = ""
     corrected_labels: int = 0
     hold: str = ""
+    failure: str = ""
     changes: str = ""
 
 
@@ -88,8 +90,8 @@ def observe_local(
     observed_sites = {}
     for name, contents in site_contents.items():
         data = (name, contents.snapshot)
-        if contents.hold:
-            observed_sites[name] = ObservedSite(hold=contents.hold)
+        if contents.hold or contents.failure:
+            observed_sites[name] = ObservedSite(hold=contents.hold, failure=contents.failure)
             continue
         if _is_learned(name, contents, [version for _, version in lineage]):
             observed_sites[name] = ObservedSite(

@@ -23,7 +23,7 @@ def make_site_inspector(
 
     Args:
         selected_model: the model.
-        failures: site -> the error of its ingest or update in this command; the site counts as not readable.
+        failures: site -> the error of its ingest or update in this command; the site counts as failed.
     """
 
     def inspect_site(site: LoadedResource[Site]) -> SiteContents:
@@ -32,7 +32,7 @@ def make_site_inspector(
 
         test_set = ""
         if site.name in failures:
-            return SiteContents(problem=str(failures[site.name]))
+            return SiteContents(failure=str(failures[site.name]))
         try:
             store = open_store(store_url(site))
             issued_test_sets = list_test_sets(store)

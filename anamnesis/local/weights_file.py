@@ -11,7 +11,7 @@ from anamnesis.storage.store import read_file
 def describe_changed_weights(model: LoadedResource[ContinualModel], registry: Store) -> str:
     """Returns that the file of the weights is another one than the model started from; else empty.
 
-    No update opens the file again, so nothing else would tell. The file may be gone. One in a bucket is not downloaded.
+    No update opens the file again, so nothing else shows it. The file may be gone. One in a bucket is not downloaded.
     """
     weights = located_configuration(model).network.weights
     if weights is None or weights.url.startswith("s3://") or not list_versions(registry):

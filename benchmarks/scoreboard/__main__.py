@@ -117,15 +117,6 @@ def write_page(
         typer.echo(path)
 
 
-@app.command()
-def backbone(out: Annotated[Path | None, typer.Option(help="Weights file.")] = None) -> None:
-    """Trains the backbone on CIFAR-10 that some rows freeze; about ten minutes on one core."""
-    from benchmarks.scoreboard import backbone as backbone_module
-    from benchmarks.scoreboard.rows import BACKBONE_FILE
-
-    typer.echo(backbone_module.train_backbone(out or Path(BACKBONE_FILE)))
-
-
 def parse_options(pairs: list[str]) -> dict[str, Any]:
     """Returns ``path=value`` pairs as a mapping; values are JSON or, where that fails, YAML."""
     split_pairs = (pair.partition("=") for pair in pairs)

@@ -27,7 +27,7 @@ Tables = Mapping[str, Mapping[str, TableLine]]
 CLASS_INCREMENTAL = "class-incremental"
 MINIMUM_ACCURACY, MINIMUM_TRANSFER = 82.0, -1.0
 """Points: of accuracy on *modality*, and of backward transfer."""
-RIVALS = ("EWC", "LwF", "ridge (ACIL), random", "ridge (ACIL), first task")
+RIVALS = ("EWC", "LwF", "frozen_ridge, random", "frozen_ridge, first task")
 
 
 class ClaimResult(StrEnum):
@@ -68,7 +68,7 @@ def judge_claims(tables: Tables) -> tuple[ClaimVerdict, ...]:
         _judge_backward_transfer(tables, "shift"),
         _judge_forgetting(tables),
         _judge_above(tables, "joint", "fine-tune"),
-        _judge_above(tables, "ridge (ACIL), random", "fine-tune"),
+        _judge_above(tables, "frozen_ridge, random", "fine-tune"),
     )
 
 

@@ -18,7 +18,7 @@ OPTIONS: Mapping[str, Mapping[str, object]] = {
     "finetune": {"competing": "task"},
     "joint": {},
     "ewc": {"penalty": 1e4},
-    "acil, random": {},
+    "frozen_ridge, random": {},
 }
 
 
@@ -42,7 +42,7 @@ class Ordering:
 ORDERINGS = (
     Ordering("finetune", "ewc", "forgetting", holds_on_real_images=False),
     Ordering("joint", "finetune", "class-incremental"),
-    Ordering("acil, random", "finetune", "class-incremental"),
+    Ordering("frozen_ridge, random", "finetune", "class-incremental"),
 )
 
 

@@ -7,8 +7,6 @@ from itertools import product
 Options = Mapping[str, object]
 """Options by path, for example ``consolidation.penalty``."""
 
-BACKBONE_FILE = "build/scoreboard/cifar10.safetensors"
-"""Weights of a backbone trained on CIFAR-10, without the two classes that are in the development sequence."""
 FEATURED_ROW = "ewc_prototype"
 DEFAULT_ROW = "ewc_prototype, private"
 """What the README, the samples and the chart configure: no prototype leaves a site, and the head answers alone."""
@@ -74,10 +72,9 @@ def _grid(values: Mapping[str, tuple[object, ...]]) -> tuple[Options, ...]:
 
 _HEAD_SETTINGS = _grid({"head": ("ridge", "discriminant"), "levels": (1, 2, 3)})
 _MEAN_SETTINGS = _grid({"head": ("nearest_mean",), "grid": (1, 2, 4)})
-_BACKBONE_OPTIONS: Mapping[str, Options] = {
+_SOURCES: Mapping[str, Options] = {
     "first task": {"features": "first_task"},
     "random": {"features": "random"},
-    "CIFAR-10": {"features": "file", "file": BACKBONE_FILE},
 }
 
 FAMILIES: Mapping[str, Family] = {
@@ -88,8 +85,8 @@ FAMILIES: Mapping[str, Family] = {
     "derpp": Family("derpp", _grid({"alpha": (0.1, 0.3, 1.0), "beta": (0.5, 1.0)})),
     "gdumb": Family("gdumb"),
     "specialists": Family("specialists", _grid({"strength": (1.0, 10.0, 30.0, 100.0, 300.0, 1000.0)})),
-    **{f"acil, {name}": Family("frozen_ridge", _HEAD_SETTINGS, base) for name, base in _BACKBONE_OPTIONS.items()},
-    **{f"ncm, {name}": Family("frozen_ridge", _MEAN_SETTINGS, base) for name, base in _BACKBONE_OPTIONS.items()},
+    **{f"frozen_ridge, {name}": Family("frozen_ridge", _HEAD_SETTINGS, base) for name, base in _SOURCES.items()},
+    **{f"nearest mean, {name}": Family("frozen_ridge", _MEAN_SETTINGS, base) for name, base in _SOURCES.items()},
     FEATURED_ROW: Family(
         "ewc_prototype",
         _grid({"consolidation.penalty": (3e3, 1e4), "fisher.saliency_weight": (0.1, 0.3, 1.0)}),
@@ -154,8 +151,11 @@ ROWS: tuple[MethodRow, ...] = (
     MethodRow(DEFAULT_ROW, DEFAULT_ROW, marks=(DEFAULT_OF_A_USER,)),
     MethodRow("EWC", "ewc"),
     MethodRow("LwF", "lwf"),
-    *(MethodRow(f"ridge (ACIL), {name}", f"acil, {name}", marks=(FROZEN_FEATURES,)) for name in _BACKBONE_OPTIONS),
-    *(MethodRow(f"nearest mean, {name}", f"ncm, {name}", marks=(FROZEN_FEATURES,)) for name in _BACKBONE_OPTIONS),
+    *(
+        MethodRow(f"{family}, {name}", f"{family}, {name}", marks=(FROZEN_FEATURES,))
+        for family in ("frozen_ridge", "nearest mean")
+        for name in _SOURCES
+    ),
     MethodRow("specialists", "specialists", marks=(NETWORK_PER_SITE,)),
     *(MethodRow(f"DER++ {size}", "derpp", {"buffer": size}, (STORES_IMAGES,)) for size in (200, 500)),
     *(MethodRow(f"GDumb {size}", "gdumb", {"buffer": size}, (STORES_IMAGES,)) for size in (200, 500)),

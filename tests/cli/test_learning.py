@@ -142,7 +142,7 @@ def test_one_bad_label_ends_neither_the_other_sites_nor_the_other_models(call: C
     assert [update["site"] for update in document["updates"]] == ["xray"]
     assert list(document["failures"]) == ["bad"]
     states = {site["name"]: site["state"] for site in document["status"]["sites"]}
-    assert states == {"bad": "Unreadable", "xray": "AwaitingApproval"}
+    assert states == {"bad": "Failed", "xray": "AwaitingApproval"}
 
 
 def test_ingest_counts_and_is_quick_the_second_time(call: Call, model_file: Path) -> None:

@@ -54,6 +54,7 @@ class ObservedSite:
         held_back: which patients wait until there are enough, in words; empty where none does.
         changes: local mode only: what the last ingest carried forward, left out as withdrawn, or found corrected.
         hold: local mode only: why the present data is not learned; empty where it may be.
+        failure: local mode only: why the ingest or the update of this command failed; empty where it did not.
     """
 
     is_learned: bool = False
@@ -69,6 +70,7 @@ class ObservedSite:
     held_back: str = ""
     changes: str = ""
     hold: str = ""
+    failure: str = ""
 
     @property
     def has_open_request(self) -> bool:

@@ -155,7 +155,7 @@ def method_not_allowed(site: SiteInput) -> SiteReadiness | None:
 
 def run_without_decision(site: SiteInput) -> SiteReadiness | None:
     """On one machine only: the run of the site's update ended without a decision of the gate."""
-    if site.name not in site.plan_input.submitted_sites:
+    if site.name not in site.plan_input.submitted_sites or site.observed.failure:
         return None
     return site.readiness(
         SiteState.UNDECIDED, "the update ended without a decision; read the last run.log in .anamnesis/MODEL/runs"
@@ -164,6 +164,8 @@ def run_without_decision(site: SiteInput) -> SiteReadiness | None:
 
 def update_failed(site: SiteInput) -> SiteReadiness | None:
     """The runs of the update of this data failed, or somebody cancelled the run."""
+    if site.observed.failure:
+        return site.readiness(SiteState.FAILED, site.observed.failure)
     if site.is_requested:
         return None
     for update in site.updates:

@@ -152,3 +152,33 @@ def test_another_methods_version_is_refused_where_prototypes_must_answer() -> No
     assert method.router is None
     with pytest.raises(InputError, match="mode: routed needs class prototypes of all classes"):
         make({"classifier.mode": ClassifierMode.ROUTED}).load_state_dict(state, 2)
+
+
+def test_the_frozen_part_of_the_network_is_computed_once_for_both() -> None:
+    spec = replace(SPEC, frozen="stages 1-2", options={"width": 8, "norm": "batch"}, batch_statistics="frozen")
+    method = EWCPrototype(prototype_options(SHARED), spec, seed=0)
+    learn(method, FIRST)
+    learn(method, FIRST, SECOND)
+    assert method.router is not None
+    backbone, space = method.network.backbone, method.router.feature_spaces[1]
+    assert isinstance(space.extractor, EncoderFeatures)
+    expected = space.extractor.feature_maps(IMAGES)
+    space.extractor._fast_maps = None  # type: ignore[assignment]
+    maps = space.feature_maps(IMAGES, backbone, backbone.frozen_maps(IMAGES))
+    torch.testing.assert_close(maps, expected, rtol=1e-4, atol=1e-5)
+    with torch.no_grad():
+        next(iter(backbone.parameters())).mul_(2)
+    with pytest.raises(TypeError):  # another frozen part: the encoder's own is needed
+        space.feature_maps(IMAGES, backbone, backbone.frozen_maps(IMAGES))
+
+
+def test_a_pretrained_encoder_is_not_replaced_by_the_first_sites() -> None:
+    pretrained = Classifier(SPEC, seed=9).backbone.state_dict()
+    method = make()
+    method.load_pretrained(pretrained)
+    learn(method, FIRST)
+    assert method.router is not None
+    extractor = method.router.feature_spaces[1].extractor
+    assert isinstance(extractor, EncoderFeatures)
+    assert all(torch.equal(value, pretrained[name]) for name, value in extractor.backbone.state_dict().items())
+    assert any(not torch.equal(value, pretrained[name]) for name, value in method.network.backbone.state_dict().items())
