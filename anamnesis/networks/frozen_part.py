@@ -157,7 +157,7 @@ def _are_equal(backbone: "Backbone", frozen: nn.Module, learning: nn.Module, ima
     """
     images = torch.rand(2, *image_shape, generator=torch.Generator().manual_seed(0)).to(backbone.mean)
     with evaluation_mode(backbone), torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-        expected, maps = backbone.last_level(images), torch.cat([frozen(image)[0] for image in images.split(1)])
+        expected, maps = backbone.last_level(images), torch.cat([frozen(image)[0] for image in torch.split(images, 1)])
         version = maps._version
         try:
             answers = learning(maps)

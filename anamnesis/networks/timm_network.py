@@ -3,6 +3,7 @@
 import difflib
 import os
 from collections.abc import Sequence
+from types import MethodType
 from typing import Any
 
 import torch
@@ -110,7 +111,16 @@ def _create_model(timm: Any, name: str, settings: NetworkSettings, options: Timm
     if not hasattr(model, "forward_intermediates"):
         raise InputError(f"network.type: {settings.type} gives no feature maps; choose a network with feature maps")
     _check_patches(timm, model, settings)
+    for module in model.modules():
+        if hasattr(module, "get_attention_biases"):  # it keeps those of earlier weights, without a gradient
+            module.get_attention_biases = MethodType(_current_attention_biases, module)
     return model
+
+
+def _current_attention_biases(attention: Any, device: torch.device) -> Tensor:
+    """Returns the biases [heads, N, M] of a layer of timm by its current weights; the device is that of these."""
+    biases: Tensor = attention.attention_biases[:, attention.attention_bias_idxs]
+    return biases
 
 
 def _check_patches(timm: Any, model: Any, settings: NetworkSettings) -> None:

@@ -1,6 +1,7 @@
 """Networks of timm: levels and strides as declared, no download, and errors in plain words."""
 
 import builtins
+import copy
 import os
 from typing import Any
 
@@ -43,6 +44,24 @@ def test_the_last_level_is_what_the_models_own_classifier_reads() -> None:
     images = torch.rand(2, 3, 32, 32)
     with torch.no_grad():
         torch.testing.assert_close(backbone.pool(backbone(images)), original(backbone.normalise(images)))
+
+
+def test_attention_follows_the_current_weights_and_has_gradients_after_an_answer() -> None:
+    settings = NetworkSettings("timm/levit_128s", 3, (224, 224))
+    backbone, other, images = *(build_backbone(settings, seed).eval() for seed in (0, 1)), torch.rand(1, 3, 224, 224)
+    with torch.no_grad():
+        for network in (backbone, other):
+            for name, value in network.named_parameters():
+                if name.endswith("attention_biases"):
+                    value.normal_(std=float(1 + (network is other)))
+        expected = other(images)
+        backbone(images)
+    backbone.load_state_dict(other.state_dict())
+    copied = copy.deepcopy(backbone)
+    for network in (backbone, copied):
+        torch.testing.assert_close(network(images), expected)
+        network(images).sum().backward()
+        assert all(parameter.grad is not None for parameter in network.parameters())
 
 
 def test_downloads_are_switched_off() -> None:
