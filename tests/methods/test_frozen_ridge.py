@@ -122,7 +122,7 @@ def test_a_state_has_the_choice_of_the_strength_and_gives_the_same_answers() -> 
 
 def test_bad_options_and_another_method_s_version_are_refused() -> None:
     for options, message in (
-        ({"levels": 0}, r"frozen_ridge\.levels: expected 1 or more"),
+        ({"levels": -1}, r"frozen_ridge\.levels: expected 0 or more"),
         ({"strength": -1.0}, r"frozen_ridge\.strength: expected 0 or more"),
     ):
         with pytest.raises(InputError, match=message):
