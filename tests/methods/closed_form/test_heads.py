@@ -7,6 +7,7 @@ import torch
 from anamnesis.methods.closed_form.closed_form_head import ClosedFormHead
 from anamnesis.methods.closed_form.heads import STRENGTHS, HeadKind, cross_validate, solve_head
 from anamnesis.methods.features.feature_statistics import FeatureStatistics, linear_logits
+from anamnesis.records import InputError
 
 GENERATOR = torch.Generator().manual_seed(0)
 CLASSES = torch.arange(90) % 3
@@ -77,6 +78,8 @@ def test_a_site_that_grows_is_corrected_or_leaves_has_the_sums_of_all_images_at_
     loaded.load_state_dict(head.state_dict(), "cpu")
     assert torch.equal(loaded.weights, head.weights)
     assert {name.split("/")[0] for name in head.state_dict()} == {"ridge.north", "ridge.south", "ridge_choice"}
+    with pytest.raises(InputError, match="sums of site 'north' lack the number of patients"):
+        loaded.load_state_dict({k: v for k, v in head.state_dict().items() if not k.endswith("patients")}, "cpu")
     head.forget_site("south", (0, 1, 2))
     torch.testing.assert_close(head.sums.total.gram, sums_of(CLASSES != 1).gram)
     torch.testing.assert_close(head.weights, solve_head(sums_of(CLASSES != 1), HeadKind.RIDGE, head.strength))
