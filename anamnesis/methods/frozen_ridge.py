@@ -46,9 +46,9 @@ class FrozenRidgeOptions:
     Attributes:
         features: origin of the frozen features: ``first_task`` or ``random``. With ``network.frozen: all`` the first
             site trains nothing: the features are those of ``network.weights``.
-        levels: how many of the network's last feature levels are read.
-        grid: cells along each side that each level is averaged over; 0 takes the largest of at most 4 that gives up to
-            2,048 features.
+        levels: how many of the network's last feature levels are read; 0 reads all.
+        grid: cells along each side that each level is averaged over; 0 takes for each level the largest of at most 4
+            that gives up to 512 features.
         projection: number of random features behind a ReLU (RanPAC); 0 reads the levels themselves. The sums of a site
             take 4 bytes times its square: 100 MB for 5,000.
         head: the classifier: ``ridge``, ``discriminant`` or ``nearest_mean``.
@@ -57,7 +57,7 @@ class FrozenRidgeOptions:
     """
 
     features: FeatureSource = FeatureSource.FIRST_TASK
-    levels: int = count_between(1, 64, 3)
+    levels: int = count_between(0, 64, 0)
     grid: int = count_between(0, 64, 0)
     projection: int = count_between(0, 20_000, 0)
     head: HeadKind = HeadKind.DISCRIMINANT

@@ -12,11 +12,11 @@ from anamnesis.networks.heads import GrowingHead
 from anamnesis.networks.random_features import GRID, average_over_grid
 from anamnesis.records import InputError
 
-MAXIMUM_FEATURES = 2048
-"""Features of an image with a grid that is chosen: the sums over them are stored, and their size is its square."""
+MAXIMUM_LEVEL_FEATURES = 512
+"""Features of a level with a grid that is chosen, where the level has no more channels."""
 
 LARGEST_FEATURES = 20_000
-"""Features of an image with a grid that is set."""
+"""Features of an image; the sums over them take the square of that."""
 
 
 class LevelClassifier(Classifier):
@@ -27,7 +27,7 @@ class LevelClassifier(Classifier):
 
     Attributes:
         level_count: how many of the last levels.
-        grid: cells along each side.
+        grids: cells along each side, of each level.
         projection: [features of the levels, features of an image], of the random projection; empty without one.
     """
 
@@ -40,17 +40,16 @@ class LevelClassifier(Classifier):
             InputError: an image has so many features that their sums do not fit in memory.
         """
         super(Classifier, self).__init__()
-        self.backbone, self.level_count = backbone, min(level_count, len(backbone.levels))
-        widths = [level.channels for level in backbone.levels[-self.level_count :]]
-        dims = backbone.spatial_dims
-        fitting = (side for side in range(1, GRID + 1) if sum(widths) * side**dims <= MAXIMUM_FEATURES)
-        self.grid = grid or max(fitting, default=1)
-        self.level_widths = tuple(width * self.grid**dims for width in widths)
+        total = len(backbone.levels)
+        self.backbone, self.level_count = backbone, min(level_count, total) or total
+        widths, dims = [level.channels for level in backbone.levels[-self.level_count :]], backbone.spatial_dims
+        self.grids = tuple(grid or _largest_grid(width, dims) for width in widths)
+        self.level_widths = tuple(width * side**dims for width, side in zip(widths, self.grids, strict=True))
         if sum(self.level_widths) > LARGEST_FEATURES:
             raise InputError(
-                f"frozen_ridge.grid: {self.grid} cells along each side of {self.level_count} levels give an image "
-                f"{sum(self.level_widths)} features, and sums take the square of that; expected at most "
-                f"{LARGEST_FEATURES}, lower frozen_ridge.grid or frozen_ridge.levels"
+                f"frozen_ridge.grid: {self.level_count} levels with {', '.join(map(str, self.grids))} cells along each "
+                f"side give an image {sum(self.level_widths)} features, and sums take the square of that; expected at "
+                f"most {LARGEST_FEATURES}, lower frozen_ridge.grid, or set fewer frozen_ridge.levels"
             )
         generator = torch.Generator().manual_seed(seed)
         shape = (sum(self.level_widths), projection) if projection else (0,)
@@ -63,7 +62,8 @@ class LevelClassifier(Classifier):
 
     def embed_levels(self, maps: Sequence[Tensor]) -> Tensor:
         """Maps the maps of the levels to what the head reads [N, D], in float32."""
-        features = torch.cat([average_over_grid(level.float(), self.grid) for level in maps], dim=1)
+        pooled = [average_over_grid(level.float(), grid) for level, grid in zip(maps, self.grids, strict=True)]
+        features = torch.cat(pooled, dim=1)
         if not self.projection.numel():
             return features
         return functional.relu(functional.normalize(features) @ self.projection)
@@ -84,3 +84,8 @@ class LevelClassifier(Classifier):
         cells = self.level_widths[-1] // weight.shape[1]
         earlier = weight.new_zeros(len(weight), sum(self.level_widths[:-1]))
         super().load_head(torch.cat([earlier, weight.repeat_interleave(cells, dim=1) / cells], dim=1), bias)
+
+
+def _largest_grid(width: int, spatial_dims: int) -> int:
+    """Returns the cells along each side of a level, at most ``GRID``, as far as they give few enough features."""
+    return max((side for side in range(2, GRID + 1) if width * side**spatial_dims <= MAXIMUM_LEVEL_FEATURES), default=1)

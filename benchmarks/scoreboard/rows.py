@@ -70,7 +70,7 @@ def _grid(values: Mapping[str, tuple[object, ...]]) -> tuple[Options, ...]:
     return tuple(dict(zip(values, combination, strict=True)) for combination in product(*values.values()))
 
 
-_HEAD_SETTINGS = _grid({"head": ("ridge", "discriminant"), "levels": (1, 2, 3)})
+_HEAD_SETTINGS = _grid({"head": ("ridge", "discriminant"), "levels": (0, 1, 2)})
 _MEAN_SETTINGS = _grid({"head": ("nearest_mean",), "grid": (1, 2, 4)})
 _SOURCES: Mapping[str, Options] = {
     "first task": {"features": "first_task"},

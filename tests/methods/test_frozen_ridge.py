@@ -122,12 +122,12 @@ def test_a_state_has_the_choice_of_the_strength_and_gives_the_same_answers() -> 
 
 def test_bad_options_and_another_method_s_version_are_refused() -> None:
     for options, message in (
-        ({"levels": 0}, r"frozen_ridge\.levels: expected 1 or more"),
+        ({"levels": -1}, r"frozen_ridge\.levels: expected 0 or more"),
         ({"strength": -1.0}, r"frozen_ridge\.strength: expected 0 or more"),
     ):
         with pytest.raises(InputError, match=message):
             FrozenRidgeOptions(**options)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=r"frozen_ridge\.grid: 64 cells along each side of 3 levels give an image"):
+    with pytest.raises(InputError, match=r"frozen_ridge\.grid: .* levels with 64, .* give an image"):
         make(FrozenRidgeOptions(grid=64, projection=20_000))
     with pytest.raises(InputError, match="frozen_ridge cannot continue from the base version"):
         make(FrozenRidgeOptions()).load_state_dict({"network/head.bias": torch.zeros(2)}, 2)

@@ -5,9 +5,8 @@ covariance, in units of the features' variance. Ridge regression: one-hot target
 Kennard 1970). Discriminant: Gaussian classes of one covariance and equal priors.
 
 The strength has the least generalised cross-validation error of the ridge regression (Golub, Heath and Wahba 1979),
-which follows from the sums over all sites, with the number of patients in the place of that of the images: images of
-one patient are alike. Sums for folds of patients would allow cross-validation itself; they are not kept, because a fold
-has a fifth of a site's patients, and a version would publish sums over a few of them.
+which follows from the sums over all sites. Sums for folds of patients would allow cross-validation itself; they are not
+kept, because a fold has a fifth of a site's patients, and a version would publish sums over a few of them.
 """
 
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ class HeadKind(StrEnum):
 
 STRENGTHS = (1e-4, 1e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """The strengths to choose from."""
+IMAGES_OF_A_PATIENT = 4
 _SMALLEST_VARIANCE = 1e-12
 
 
@@ -104,8 +104,8 @@ def solve_head(statistics: FeatureStatistics, kind: HeadKind, strength: float) -
 def cross_validate(statistics: FeatureStatistics) -> dict[float, float]:
     """Returns the generalised cross-validation error of the ridge regression for each of ``STRENGTHS``.
 
-    mean squared residual / (1 - effective parameters / patients)^2; infinite where there are more parameters than
-    patients.
+    mean squared residual / (1 - effective parameters / N)^2; infinite where there are more parameters than N. N is the
+    number of images, of which at most ``IMAGES_OF_A_PATIENT`` count for each patient: they are alike.
 
     Args:
         statistics: over all images and their patients.
@@ -113,12 +113,13 @@ def cross_validate(statistics: FeatureStatistics) -> dict[float, float]:
     sums = StandardisedSums.of(statistics)
     eigenvalues, vectors = torch.linalg.eigh(sums.scatter)
     eigenvalues, projected = eigenvalues.clamp_min(0), sums.class_sums @ vectors
+    count = max(min(float(statistics.gram[-1, -1]), IMAGES_OF_A_PATIENT * float(statistics.patients)), 1)
     variance = float((sums.shares - sums.shares.square()).sum())
     errors = {}
     for strength in STRENGTHS:
         weights = projected / (eigenvalues + strength)
         residual = variance - float((2 * weights * projected - weights.square() * eigenvalues).sum())
         parameters = 1 + float((eigenvalues / (eigenvalues + strength)).sum())
-        freedom = 1 - parameters / max(float(statistics.patients), 1)
+        freedom = 1 - parameters / count
         errors[strength] = residual / freedom**2 if freedom > 0 else torch.inf
     return errors

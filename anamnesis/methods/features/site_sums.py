@@ -8,6 +8,7 @@ from torch import Tensor
 from anamnesis.methods.base import StateDict
 from anamnesis.methods.features.feature_statistics import FeatureStatistics
 from anamnesis.methods.site_state import site_entries, tensors_by_site
+from anamnesis.records import InputError
 
 
 class SiteSums:
@@ -90,8 +91,17 @@ class SiteSums:
         return state
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], part: str, device: torch.device | str) -> None:
-        """Restores what ``state_dict`` returned; a state without the part leaves no sums."""
+        """Restores what ``state_dict`` returned; a state without the part leaves no sums.
+
+        Raises:
+            InputError: the state was written before sums had the number of patients.
+        """
         by_site = tensors_by_site(state, part)
+        if incomplete := [site for site, tensors in by_site.items() if "patients" not in tensors]:
+            raise InputError(
+                f"the version's sums of site {incomplete[0]!r} lack the number of patients: an earlier development "
+                "version of Anamnesis wrote them; create a new ContinualModel with an empty registry"
+            )
         self._triangles = {site: tensors["gram"].to(device) for site, tensors in by_site.items()}
         self._sums = {site: tensors["sums"].to(device) for site, tensors in by_site.items()}
         self._patients = {site: tensors["patients"].to(device) for site, tensors in by_site.items()}
