@@ -61,11 +61,12 @@ class LWF(ClassificationMethod[LWFOptions]):
 
     def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
         """Returns cross-entropy and, where there are other sites, distillation."""
-        logits = self.network(batch.images)
+        frozen_maps = self.network.backbone.frozen_maps(batch.images)  # the teacher has the same frozen layers
+        logits = self.network.classify(self.network.backbone.maps_from(frozen_maps))
         terms = {"classification": self.cross_entropy(logits, batch.classes)}
         if self._teacher is not None:
             with torch.no_grad():
-                teacher_logits = self._teacher(batch.images)
+                teacher_logits = self._teacher.classify(self._teacher.backbone.maps_from(frozen_maps))
             terms["distillation"] = self.options.weight * distillation_loss(
                 logits[:, self._taught_columns], teacher_logits[:, self._taught_columns], self.options.temperature
             )

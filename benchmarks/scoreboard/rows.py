@@ -70,8 +70,6 @@ def _grid(values: Mapping[str, tuple[object, ...]]) -> tuple[Options, ...]:
     return tuple(dict(zip(values, combination, strict=True)) for combination in product(*values.values()))
 
 
-_HEAD_SETTINGS = _grid({"head": ("ridge", "discriminant"), "levels": (0, 1, 2)})
-_MEAN_SETTINGS = _grid({"head": ("nearest_mean",), "grid": (1, 2, 4)})
 _SOURCES: Mapping[str, Options] = {
     "first task": {"features": "first_task"},
     "random": {"features": "random"},
@@ -85,8 +83,7 @@ FAMILIES: Mapping[str, Family] = {
     "derpp": Family("derpp", _grid({"alpha": (0.1, 0.3, 1.0), "beta": (0.5, 1.0)})),
     "gdumb": Family("gdumb"),
     "specialists": Family("specialists", _grid({"strength": (1.0, 10.0, 30.0, 100.0, 300.0, 1000.0)})),
-    **{f"frozen_ridge, {name}": Family("frozen_ridge", _HEAD_SETTINGS, base) for name, base in _SOURCES.items()},
-    **{f"nearest mean, {name}": Family("frozen_ridge", _MEAN_SETTINGS, base) for name, base in _SOURCES.items()},
+    **{f"frozen_ridge, {name}": Family("frozen_ridge", base=base) for name, base in _SOURCES.items()},
     FEATURED_ROW: Family(
         "ewc_prototype",
         _grid({"consolidation.penalty": (3e3, 1e4), "fisher.saliency_weight": (0.1, 0.3, 1.0)}),
@@ -151,11 +148,7 @@ ROWS: tuple[MethodRow, ...] = (
     MethodRow(DEFAULT_ROW, DEFAULT_ROW, marks=(DEFAULT_OF_A_USER,)),
     MethodRow("EWC", "ewc"),
     MethodRow("LwF", "lwf"),
-    *(
-        MethodRow(f"{family}, {name}", f"{family}, {name}", marks=(FROZEN_FEATURES,))
-        for family in ("frozen_ridge", "nearest mean")
-        for name in _SOURCES
-    ),
+    *(MethodRow(f"frozen_ridge, {name}", f"frozen_ridge, {name}", marks=(FROZEN_FEATURES,)) for name in _SOURCES),
     MethodRow("specialists", "specialists", marks=(NETWORK_PER_SITE,)),
     *(MethodRow(f"DER++ {size}", "derpp", {"buffer": size}, (STORES_IMAGES,)) for size in (200, 500)),
     *(MethodRow(f"GDumb {size}", "gdumb", {"buffer": size}, (STORES_IMAGES,)) for size in (200, 500)),
