@@ -125,8 +125,7 @@ def _to_module(backbone: "Backbone", graph: fx.Graph) -> fx.GraphModule:
     """Returns a module with the layers of the backbone, without what its output does not need."""
     module = fx.GraphModule(backbone, graph)
     module.graph.eliminate_dead_code()
-    module.recompile()
-    return module
+    return fx.GraphModule(backbone, module.graph)  # without the tensors that the dead code read
 
 
 def _is_frozen(node: fx.Node, backbone: "Backbone") -> bool:
