@@ -25,6 +25,7 @@ BENCHMARK_NAMES = (
     "features",
     "near_duplicates",
     "growth",
+    "five_sites",
     "abstention",
     "operator",
     "log",
