@@ -1,6 +1,6 @@
 """Five sites at 224 pixels, learned one after another by ``anamnesis run`` with the model of the README's example.
 
-``python -m benchmarks five_sites`` takes that model, and then the same with ``FrozenRidge`` and a frozen network; half an
+``python -m benchmarks five_sites`` takes that model, and ``FrozenRidge`` with a frozen network; half an
 hour. A folder that was used before is continued, as a user would. Of the example only the gate differs: it is
 advisory, so that the next site is learned whatever it says; and since one identifier of lung CT stands for up to 80
 studies, that site and the change plan allow few patients.
