@@ -68,7 +68,7 @@ def test_it_continues_and_starts_again_as_it_says(tmp_path: Path, reporter: Repo
 def test_it_says_which_network_learns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_folder: Path, is_installed: bool, network: DemoNetwork
 ) -> None:
-    monkeypatch.setattr(run, "has_pretrained_network", lambda: is_installed)
+    monkeypatch.setattr(run.default_network, "has_pretrained_network", lambda: is_installed)
     output = io.StringIO()
     run._prepare_folder(tmp_path / "demo", False, PlainReporter(output))
     assert f"network: {network.description}" in output.getvalue()

@@ -110,7 +110,7 @@ def test_methods_json_is_fresh() -> None:
         ("Finetune", "finetune"),
         ("FNC2", "fnc2"),
         ("S3", "s3"),
-        ("FrozenRidge", "frozen_ridge"),
+        ("FrozenRidge", "frozenRidge"),
         ("DERPP", "derpp"),
     ],
 )
