@@ -5,6 +5,7 @@ from re import sub
 
 from anamnesis.records.codec import decode, encode_object
 from anamnesis.records.configuration import Configuration, NetworkSettings
+from anamnesis.records.errors import InputError
 from anamnesis.records.version import Version
 
 _PATHS = {
@@ -21,13 +22,14 @@ def find_network_problem(settings: NetworkSettings, champion: Version | None) ->
     """Returns how the network of a model differs from that of its champion; empty where it does not.
 
     Every update starts from the champion. So a person reads this as soon as a field was edited, and not when data
-    arrives. Before the first champion any network is right.
+    arrives. Before the first champion any network is right. A configuration that this version of Anamnesis cannot read
+    is refused by the next update, and must not keep anybody from a rollback.
     """
-    if champion is None:
+    try:
+        stored = decode(Configuration, champion.configuration, "configuration") if champion else None
+    except InputError:
         return ""
-    return describe_network_differences(
-        decode(Configuration, champion.configuration, "configuration").network, settings
-    )
+    return describe_network_differences(stored.network, settings) if stored else ""
 
 
 def describe_network_differences(stored: NetworkSettings, settings: NetworkSettings) -> str:

@@ -7,7 +7,9 @@ from typing import Any
 from apiserver.hospital_namespace import HospitalNamespace
 from builders.waiting import eventually
 
-from anamnesis.records import Decision, EntryKind, Verdict, Version, digest_bytes
+from anamnesis.operator.api.network import NetworkSpec
+from anamnesis.operator.requests import network_settings
+from anamnesis.records import Configuration, Decision, EntryKind, Verdict, Version, digest_bytes, encode_object
 from anamnesis.registry import Log, record_decision, write_version
 from anamnesis.storage import Store, open_store
 
@@ -17,9 +19,12 @@ AWAY = {
 }
 
 
-def promote(registry: Store, name: str, base: str | None) -> str:
+def promote(registry: Store, hospital: HospitalNamespace, name: str, base: str | None) -> str:
+    network = NetworkSpec.model_validate(hospital.model("Automatic")["spec"]["network"])
+    configuration = encode_object(Configuration("ewc_prototype", network=network_settings(network)))
     parts = {part: digest_bytes(part.encode()) for part in ("backbone", "method")}
-    version = Version(base=base, snapshot=digest_bytes(name.encode()), site="north", configuration={}, parts=parts)
+    snapshot = digest_bytes(name.encode())
+    version = Version(base=base, snapshot=snapshot, site="north", configuration=configuration, parts=parts)
     digest = write_version(registry, version, {part: part.encode() for part in parts})
     decision = Decision(Verdict.PROMOTE, digest, base=base, champion=base, criteria=(), evaluations=(), reason="passed")
     record_decision(registry, decision, "operator", "passed")
@@ -28,8 +33,8 @@ def promote(registry: Store, name: str, base: str | None) -> str:
 
 def test_a_rollback_drill_while_kubeflow_is_away(hospital: HospitalNamespace, run: Callable[..., Any]) -> None:
     registry = open_store(hospital.registry, hospital.bucket)
-    first = promote(registry, "first", None)
-    promote(registry, "second", first)
+    first = promote(registry, hospital, "first", None)
+    promote(registry, hospital, "second", first)
     hospital.apply(changes=AWAY)
     hospital.start_operator()
     eventually(lambda: hospital.condition("BackendReachable") == "False Unreachable", 60)
@@ -43,7 +48,7 @@ def test_a_rollback_drill_while_kubeflow_is_away(hospital: HospitalNamespace, ru
 
     assert decide("rollback", "chest", first)["reason"] == "Recorded"
     assert decide("rollback", "chest", first)["reason"] == "AlreadyInEffect"
-    third = promote(registry, "third", first)
+    third = promote(registry, hospital, "third", first)
     assert decide("withdraw", "chest")["reason"] == "Recorded"
     eventually(lambda: hospital.condition("Ready") == "False Withdrawn")
     status = run("status", "-n", hospital.namespace, "chest")
