@@ -92,7 +92,7 @@ def split_backbone(backbone: "Backbone", image_shape: tuple[int, ...]) -> Backbo
 
 
 def _split_graph(graph: fx.Graph, backbone: "Backbone") -> tuple[fx.Graph, fx.Graph] | None:
-    """Returns the graphs of both parts; none where more than one map, or an own tensor that learns, lies between."""
+    """Returns the graphs of both parts; none where more than one map, or an own tensor that learns, is between."""
     frozen_nodes: set[fx.Node] = set()
     for node in graph.nodes:
         if node.op != "output" and frozen_nodes.issuperset(node.all_input_nodes) and _is_frozen(node, backbone):
