@@ -92,7 +92,7 @@ class Backbone(nn.Module, ABC):
         """Maps images [N, C, *sides] in [0, 1] to what ``maps_from`` reads, without gradients.
 
         These are maps [N, F, ...] of the layers before the first that learns; where nothing is frozen, or a network's
-        layers cannot be told apart, the images themselves.
+        layers cannot be separated, the images themselves.
         """
         parts = self._known_parts.of(self)
         return parts.frozen(images)[0] if parts else images

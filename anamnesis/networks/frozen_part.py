@@ -71,7 +71,7 @@ class KnownParts:
 
 
 def split_backbone(backbone: "Backbone", image_shape: tuple[int, ...]) -> BackboneParts | None:
-    """Returns both parts, or none where no layer is frozen or the parts cannot be told apart."""
+    """Returns both parts, or none where no layer is frozen or the parts cannot be separated."""
     if not backbone.frozen_parameters:
         return None
     meta_backbone = copy_to_meta(backbone)

@@ -90,8 +90,8 @@ class TensorSplit:
         inputs = dict(zip(joined_names, images, strict=True))
         targets = {name: join_rows(target, other.targets[name]) for name, target in self.targets.items()}
         if PATIENT in targets:  # two sites have no patient in common
-            own, others = self.targets[PATIENT][:], other.targets[PATIENT][:]
-            targets[PATIENT] = torch.cat([own, others + own.max() + 1])
+            numbers = self.targets[PATIENT][:]
+            targets[PATIENT] = torch.cat([numbers, other.targets[PATIENT][:] + numbers.max() + 1])
         return TensorSplit(inputs, targets, self.sample_ids + other.sample_ids)
 
 

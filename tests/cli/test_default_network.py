@@ -82,10 +82,10 @@ def test_a_changed_file_of_weights_is_told(promoted_model_file: Path, call: Call
     file = promoted_model_file.parent / "weights.pt"
     file.write_bytes(b"first")
     edit_network(promoted_model_file, weights={"url": "weights.pt", "sha256": digest_bytes(b"first")})
-    told = "the file was changed and is not used, because the registry has the tensors"
-    assert told not in call("status", "-f", promoted_model_file).out
+    message = "the file was changed and is not used, because the registry has the tensors"
+    assert message not in call("status", "-f", promoted_model_file).out
     file.write_bytes(b"second")
-    assert told in call("status", "-f", promoted_model_file).out
-    assert told in call("run", "-f", promoted_model_file).err
+    assert message in call("status", "-f", promoted_model_file).out
+    assert message in call("run", "-f", promoted_model_file).err
     file.unlink()
-    assert told not in call("status", "-f", promoted_model_file).out
+    assert message not in call("status", "-f", promoted_model_file).out

@@ -65,16 +65,19 @@ def test_the_arrays_have_the_images_to_half_a_step(
 
 def test_colour_and_slices_that_the_network_does_not_read_are_told(stored: SampleStore) -> None:
     stored.add(bytes_images(3))
-    grey, *others = stored.records
+    grey, *grey_records = stored.records
     image = grey.images["DX"]
     colour = replace(grey, images={"DX": replace(image, shape=(*image.shape, 3), axes="YXC")})
     volume = replace(grey, images={"DX": replace(image, shape=(9, *image.shape), axes="ZYX")})
-    samples = [colour, volume, *others]
+    samples = [colour, volume, *grey_records]
     two_sides, three_sides = NetworkSettings(channels=1), NetworkSettings(channels=3, size=(8, 8, 8))
     without_colour, without_slices = describe_unread_parts(samples, "DX", two_sides)
     assert "1 of 4 images of modality 'DX' are read without their colour" in without_colour
     assert "only the middle slice of 1 of 4 images of modality 'DX' is read" in without_slices
-    assert not [*describe_unread_parts(samples, "DX", three_sides), *describe_unread_parts(others, "DX", two_sides)]
+    assert not [
+        *describe_unread_parts(samples, "DX", three_sides),
+        *describe_unread_parts(grey_records, "DX", two_sides),
+    ]
 
 
 def test_eight_bits_at_the_size_of_the_network_are_exact(stored: SampleStore, scratch: Scratch) -> None:
