@@ -32,7 +32,7 @@ README = Path(__file__).parents[1] / "README.md"
 
 
 def run(options: Sequence[str] = ()) -> list[dict[str, object]]:
-    """Returns a row for each site, of the version after the last site."""
+    """Returns a row for each site, of the version after the last site, and their mean."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks five_sites")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--folder", type=Path, default=Path("build/five_sites"))
@@ -50,7 +50,8 @@ def learn_sites(method: str, folder: Path) -> list[dict[str, object]]:
     subprocess.run([command, "run", "-f", file], check=True)
     subprocess.run([command, "report", "-f", file, "--folder", report], check=True)
     (model,) = json.loads((report / "report.json").read_text(encoding="utf-8"))["models"]
-    return list(_rows(method, model))
+    rows = list(_rows(method, model))
+    return [*rows, _mean_row(method, rows)]
 
 
 def site_document(folder: str) -> dict[str, Any]:
@@ -92,3 +93,8 @@ def _rows(method: str, model: Mapping[str, Any]) -> Iterator[dict[str, object]]:
         just_learned = float(matrices[MEASURES["balanced accuracy"]][number][number]["value"])
         row: dict[str, object] = {"method": method, "site": column["site"], **values}
         yield row | {"when it was learned": just_learned, "bytes in a version": model["site_bytes"][column["site"]]}
+
+
+def _mean_row(method: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, object]:
+    means = {name: sum(row[name] for row in rows) / len(rows) for name in list(rows[0])[2:]}
+    return {"method": method, "site": "mean", **means}

@@ -72,7 +72,7 @@ class FrozenRidge(ClassificationMethod[FrozenRidgeOptions]):
     """Frozen features and a head in closed form: forgets nothing, and learns no feature after the first site.
 
     State: ``ridge.<site>``, the sums of each site; their size depends on the features and classes alone.
-    ``ridge_choice`` has the strength, and the cross-validation error of each that was tried.
+    ``values`` has, as ``ridge_choice``, the strength and the cross-validation error of each that was tried.
     """
 
     network: LevelClassifier

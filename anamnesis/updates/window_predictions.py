@@ -1,6 +1,6 @@
 """What a version says about images, window by window where its network reads patches of volumes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 import torch
@@ -28,12 +28,18 @@ def predict_logits(model: LoadedModel, inputs: Mapping[str, Tensor], request: Pr
     Raises:
         InputError: the method has no class scores.
     """
+    crops = _crop_windows(model, inputs)
+    return torch.stack([_logits(model, crop, request) for crop in crops]).mean(0)
+
+
+def _crop_windows(model: LoadedModel, inputs: Mapping[str, Tensor]) -> Iterator[Mapping[str, Tensor]]:
+    """Yields the inputs in each window of a volume; whole where the network does not read patches."""
     spec = model.description.configuration.network
     if not spec.patches:
-        return _logits(model, inputs, request)
-    windows = windows_of(spec.patches.volume, spec.size)
-    crops = ({name: crop_window(images, window) for name, images in inputs.items()} for window in windows)
-    return torch.stack([_logits(model, crop, request) for crop in crops]).mean(0)
+        yield inputs
+        return
+    for window in windows_of(spec.patches.volume, spec.size):
+        yield {name: crop_window(images, window) for name, images in inputs.items()}
 
 
 def _logits(model: LoadedModel, inputs: Mapping[str, Tensor], request: PredictionRequest) -> Tensor:
@@ -85,12 +91,7 @@ def predict_risks(model: LoadedModel, inputs: Mapping[str, Tensor], request: Pre
     Raises:
         InputError: the method has no risks.
     """
-    spec = model.description.configuration.network
-    if not spec.patches:
-        return _risks(model, inputs, request)
-    windows = windows_of(spec.patches.volume, spec.size)
-    crops = ({name: crop_window(images, window) for name, images in inputs.items()} for window in windows)
-    risks, curves = zip(*(_risks(model, crop, request) for crop in crops), strict=True)
+    risks, curves = zip(*(_risks(model, crop, request) for crop in _crop_windows(model, inputs)), strict=True)
     if curves[0] is None:
         return torch.stack(risks).mean(0), None
     probabilities = torch.stack([curve.probabilities for curve in curves]).mean(0)

@@ -2,7 +2,7 @@
 
 import torch
 
-from anamnesis.networks.random_features import GridClassifier, RandomBackbone, RandomFeatures
+from anamnesis.networks.random_features import RandomBackbone, RandomFeatures
 
 
 def test_they_depend_on_the_seed_alone_and_come_back_from_a_state() -> None:
@@ -32,11 +32,3 @@ def test_brightness_alone_says_nothing() -> None:
     flat = features(torch.full((1, 1, 16, 16), 0.9))[:, :, 2:-2, 2:-2]
     assert (bright - dark).abs().mean() < 0.2 * dark.abs().mean()
     assert flat.std() < 0.2 * dark.std()
-
-
-def test_a_grid_of_one_is_global_average_pooling() -> None:
-    network = GridClassifier(RandomBackbone(1, 0, (8,)), grid=1)
-    network.head.grow(3, torch.Generator().manual_seed(0))
-    maps = network.features(torch.rand(2, 1, 16, 16))
-    torch.testing.assert_close(network.classify(maps), network.head(maps.mean((2, 3))))
-    assert GridClassifier(RandomBackbone(1, 0, (8,)), grid=4).head.weight.shape == (0, 128)
