@@ -1,8 +1,8 @@
 """Learning without memorizing: ``lwf``, and the new network looks where the base version looks for old classes.
 
-Dhar et al., CVPR 2019 (arXiv 1811.08051): L = L_C + beta L_D + gamma L_AD (their equation 3). Reconstructed: L_C and
-L_D are those of ``lwf``. The paper gives no values of beta and gamma. Maps that are empty after the ReLU do not count,
-since they have no direction; the paper divides them by zero.
+Dhar et al., CVPR 2019 (arXiv 1811.08051): L = L_C + beta L_D + gamma L_AD. Reconstructed: L_C and L_D are those of
+``lwf``, and a weight of 1 for beta and gamma is ours: choose both. An image with an empty map after the ReLU does not
+count, because the map has no direction.
 """
 
 from dataclasses import dataclass
@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from anamnesis.methods.base import MethodCapabilities
-from anamnesis.methods.classification import SoftmaxScope
 from anamnesis.methods.features.saliency_maps import MapDistance, MapNormalisation, activation_maps, map_distance
 from anamnesis.methods.lwf import LWF, ClassifierOutput, LWFOptions
 from anamnesis.methods.register import register
-from anamnesis.records.option_checks import check_bounds, not_negative, positive
+from anamnesis.records.option_checks import check_bounds, not_negative
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +28,6 @@ class LWMOptions(LWFOptions):
         attention: gamma, the weight of the distillation of attention; 0 is ``lwf``.
     """
 
-    weight: float = not_negative(1.0)
-    temperature: float = positive(2.0)
-    competing: SoftmaxScope = SoftmaxScope.TASK
     attention: float = not_negative(1.0)
 
     def __post_init__(self) -> None:
@@ -58,7 +54,7 @@ class LWM(LWF):
 
 
 def attention_loss(student: ClassifierOutput, teacher: ClassifierOutput, taught_columns: list[int]) -> Tensor:
-    """Returns L_AD, the mean over images of sum_j |Q_j / |Q| - S_j / |S|| over the cells j (their equation 5).
+    """Returns L_AD, the mean over images of sum_j |Q_j / |Q| - S_j / |S|| over the cells j.
 
     Q and S are the Grad-CAM maps of teacher and student for the class of ``taught_columns`` that the teacher scores
     highest, and |.| is the L2 norm. ``map_distance`` has the mean over cells times the root of their number; the paper
