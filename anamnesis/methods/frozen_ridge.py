@@ -136,7 +136,7 @@ class FrozenRidge(ClassificationMethod[FrozenRidgeOptions]):
         spaces = {"levels": (statistics, lambda images: self.network.embed_levels(self._fast_levels(images)))}
         measure_statistics("head.sums", spaces, context, data)
         self.closed_form.replace_site(context.site, statistics)
-        self._update_head()
+        self.closed_form.update_rows(self.network.head)
 
     def forget_site(self, site: str, kept_columns: tuple[int, ...]) -> None:
         """Removes the sums of ``site`` and solves for the head again, exactly as if the site had never been learned.
@@ -145,17 +145,7 @@ class FrozenRidge(ClassificationMethod[FrozenRidgeOptions]):
         """
         super().forget_site(site, kept_columns)
         self.closed_form.forget_site(site, kept_columns)
-        self._update_head()
-
-    @torch.no_grad()
-    def _update_head(self) -> None:
-        """Takes over the rows of all classes; those of imported sites, which have no sums, stay."""
-        head, weights = self.network.head, self.closed_form.weights
-        is_solved = torch.ones(head.classes, dtype=torch.bool, device=head.weight.device)
-        if self.closed_form.sums.imported_sites:
-            is_solved = self.closed_form.has_images
-        head.weight[is_solved] = weights[is_solved, :-1].to(head.weight)
-        head.bias[is_solved] = weights[is_solved, -1].to(head.bias)
+        self.closed_form.update_rows(self.network.head)
 
     def explained_features(self, images: Tensor) -> tuple[Branch, ...]:
         """Returns the maps of each level, always in float32, like the sums behind the head."""

@@ -77,7 +77,7 @@ class ClassPrototypes(nn.Module):
 
     def keep(self, columns: tuple[int, ...]) -> None:
         """Keeps the classes ``columns`` alone, each with its vertex; the vertices of the others are free."""
-        self.vertex_of_class = self.vertex_of_class[list(columns)]
+        self.vertex_of_class = self.vertex_of_class[[column for column in columns if column < self.classes]]
 
     def resize(self, classes: int) -> None:
         """Gives the module the shape for ``classes`` classes, before its state is loaded."""

@@ -9,6 +9,7 @@ from anamnesis.methods.base import StateDict
 from anamnesis.methods.closed_form.heads import STRENGTHS, HeadKind, cross_validate, solve_head
 from anamnesis.methods.features.feature_statistics import FeatureStatistics
 from anamnesis.methods.features.site_sums import SiteSums
+from anamnesis.networks import GrowingHead
 
 
 class ClosedFormHead:
@@ -69,6 +70,16 @@ class ClosedFormHead:
         """Gives ``site`` empty sums of ``classes`` classes; its images replace them later."""
         self.sums.clear(site, classes, device)
         self._weights = None
+
+    @torch.no_grad()
+    def update_rows(self, head: GrowingHead) -> None:
+        """Gives ``head`` the rows of all classes; those of imported sites, which have no sums, stay."""
+        weights = self.weights
+        is_solved = torch.ones(head.classes, dtype=torch.bool, device=head.weight.device)
+        if self.sums.imported_sites:
+            is_solved = self.has_images
+        head.weight[is_solved] = weights[is_solved, :-1].to(head.weight)
+        head.bias[is_solved] = weights[is_solved, -1].to(head.bias)
 
     def to(self, device: torch.device) -> None:
         """Moves the sums."""

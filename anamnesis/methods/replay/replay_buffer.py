@@ -163,9 +163,13 @@ class ReplayBuffer:
 
     def draw(self, count: int, generator: torch.Generator) -> StoredSamples:
         """Returns up to ``count`` different samples, images as float32 in [0, 1]; the buffer must not be empty."""
+        return self.read(torch.randperm(len(self), generator=generator)[:count])
+
+    def read(self, rows: Tensor) -> StoredSamples:
+        """Returns the samples of ``rows``, images as float32 in [0, 1]; the buffer must not be empty."""
         assert self.samples is not None
-        drawn_samples = self.samples[torch.randperm(len(self), generator=generator)[:count]]
-        return replace(drawn_samples, images=drawn_samples.images.float() / 255)
+        samples = self.samples[rows]
+        return replace(samples, images=samples.images.float() / 255)
 
     def to(self, device: torch.device) -> None:
         """Moves the stored samples."""
