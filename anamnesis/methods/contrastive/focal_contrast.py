@@ -132,7 +132,9 @@ def focal_contrast(
         pairs, prototypes = pairs / _count(is_anchor), prototypes / _count(is_anchor)
     else:
         pairs, prototypes = pair_terms.sum() / _count(is_pair), own_terms.sum() / _count(is_anchor)
-    scale = options.scale * (is_anchor.double().mean() if options.average is AnchorAverage.SAMPLES else 1)
+    scale = options.scale * (
+        is_anchor.to(cosines.samples.dtype).mean() if options.average is AnchorAverage.SAMPLES else 1
+    )
     return FocalContrast(
         pairs * scale,
         prototypes * scale,
