@@ -22,8 +22,3 @@ class FeatureCache(Protocol):
             compute: images [M, C, *sides] to float32 features [M, D]. On a processor, the bits of an image's features
                 depend on no other image of the M, because only those that are missing are computed.
         """
-
-
-def compute_features(space: str, images: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
-    """Is the ``FeatureCache`` that keeps nothing."""
-    return compute(images)

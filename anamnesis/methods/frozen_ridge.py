@@ -89,7 +89,7 @@ class FrozenRidge(ClassificationMethod[FrozenRidgeOptions]):
         )
         network = LevelClassifier(backbone, options.levels, options.grid, options.projection, seed)
         self._fast_levels = FastInference(Levels(backbone, network.level_count))
-        # Each image alone: a later update reads the same bits from the cache.
+        # Each image alone, so that its bits are the same whichever others a cache has.
         self._fast_features = FastInference(PooledLevels(backbone, network.grids), images_per_pass=1)
         self._input_settings = encode(replace(spec, weights=None))  # the tensors count, wherever they come from
         self.closed_form = ClosedFormHead("ridge", network.head.weight.shape[1], options.head, options.strength)
@@ -161,8 +161,10 @@ class FrozenRidge(ClassificationMethod[FrozenRidgeOptions]):
         head.weight[is_solved] = weights[is_solved, :-1].to(head.weight)
         head.bias[is_solved] = weights[is_solved, -1].to(head.bias)
 
-    def _embed(self, images: Tensor, feature_cache: FeatureCache) -> Tensor:
+    def _embed(self, images: Tensor, feature_cache: FeatureCache | None) -> Tensor:
         """Maps images [N, C, *sides] to what the head reads [N, D], always in float32."""
+        if feature_cache is None:
+            return self.network.embed_levels(self._fast_levels(images))
         space = digest_json({"settings": self._input_settings, "network": self._fast_features.digest()})
         features = feature_cache(space, images, lambda missing: self._fast_features(missing)[0])
         return self.network.project(features)

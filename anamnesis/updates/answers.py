@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from anamnesis.methods import PredictionRequest
-from anamnesis.methods.feature_cache import FeatureCache, compute_features
+from anamnesis.methods.feature_cache import FeatureCache
 from anamnesis.records import InputError, OperatingPoint, SiteRef, Task, TaskType, find_class_indices
 from anamnesis.training import precision_for
 from anamnesis.training.split_arrays.rows import Rows, batches_of, predicted_at_once
@@ -115,7 +115,7 @@ def compute_logits(
     model: LoadedModel,
     inputs: Mapping[str, Rows],
     site: SiteRef | None = None,
-    feature_cache: FeatureCache = compute_features,
+    feature_cache: FeatureCache | None = None,
 ) -> Tensor:
     """Returns the logits [N, K] of all classes.
 

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from anamnesis.methods.feature_cache import FeatureCache, compute_features
+from anamnesis.methods.feature_cache import FeatureCache
 from anamnesis.networks.image_descriptor import ImageDescriptor
 from anamnesis.networks.network_digest import digest_network
 from anamnesis.records import MINIMUM_CELL_PATIENTS, digest_json
@@ -89,7 +89,7 @@ class SiteFeatures:
         return tuple(self.statistics)
 
     def learn(
-        self, site: str, images: Rows, patients: Sequence[str], feature_cache: FeatureCache = compute_features
+        self, site: str, images: Rows, patients: Sequence[str], feature_cache: FeatureCache | None = None
     ) -> "SiteFeatures":
         """Returns these statistics with those of a site in place of its earlier ones.
 
@@ -125,20 +125,19 @@ class SiteFeatures:
             distances[is_out] = _distance(features[is_out, :width], statistics, width)
         return float(fit_distance_limit(distances, patients))
 
-    def describe(self, images: Rows, feature_cache: FeatureCache = compute_features) -> Tensor:
+    def describe(self, images: Rows, feature_cache: FeatureCache | None = None) -> Tensor:
         """Maps images [N, C, H, W] in [0, 1], or the middle slices of volumes, to features [N, D] in float64.
 
         It runs on the processor, an image at a time, so that equal images have equal bits everywhere.
         """
 
-        def describe_each(slices: Tensor) -> Tensor:
+        def compute(slices: Tensor) -> Tensor:
             return torch.cat([self._descriptor(image) for image in torch.split(slices, 1)])
 
         space = digest_json({"revision": _REVISION, "network": digest_network(self._descriptor)})
-        chunks = batches_of(images, predicted_at_once(images))
-        return torch.cat(
-            [feature_cache(space, _middle_slices(chunk.cpu()), describe_each) for chunk in chunks]
-        ).double()
+        chunks = (_middle_slices(chunk.cpu()) for chunk in batches_of(images, predicted_at_once(images)))
+        features = (feature_cache(space, chunk, compute) if feature_cache else compute(chunk) for chunk in chunks)
+        return torch.cat(tuple(features)).double()
 
     def compare(self, features: Tensor) -> SiteComparison:
         """Compares images with the sites, by their features [N, D] from ``describe``."""

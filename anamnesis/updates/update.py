@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from anamnesis.methods import Method, TaskContext, method_class
-from anamnesis.methods.feature_cache import FeatureCache, compute_features
+from anamnesis.methods.feature_cache import FeatureCache
 from anamnesis.records import (
     Configuration,
     HeldBack,
@@ -293,7 +293,7 @@ def _fit_points(model: LoadedModel, sources: tuple[TrainingSource, ...], guard: 
 
 
 def learn_site_features(
-    model: LoadedModel, source: TrainingSource, split: TensorSplit, feature_cache: FeatureCache = compute_features
+    model: LoadedModel, source: TrainingSource, split: TensorSplit, feature_cache: FeatureCache | None = None
 ) -> LoadedModel:
     """Returns the model with the statistics of the images of ``source`` that were trained on."""
     samples = read_snapshot_manifest(open_store(source.site.store), source.snapshot).samples

@@ -52,7 +52,7 @@ def open_split_arrays(
     images = {modality: MappedImages(arrays[layout.file], lease) for modality, layout in layouts.items()}
     if mask:
         targets[MASK] = MappedMasks(arrays[mask.file], lease)
-    feature_folder = FeatureFolder(scratch, name.owner, name.generation)
+    feature_folder = FeatureFolder(scratch, name.owner, name.generation, lease.folder)
     return TensorSplit(images, targets, tuple(record.id for record in samples.records), feature_folder)
 
 

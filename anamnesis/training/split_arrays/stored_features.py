@@ -10,12 +10,13 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from anamnesis.methods.feature_cache import FeatureCache, compute_features
+from anamnesis.methods.feature_cache import FeatureCache
 from anamnesis.records import InputError, digest_json
 from anamnesis.storage.scratch import EntryLease, EntryName, Scratch
 from anamnesis.training.precision import Precision
@@ -36,11 +37,14 @@ class FeatureFolder:
         scratch: the scratch folder.
         owner: URL of the site's own store.
         generation: of the site's entries, see ``EntryName``.
+        images: folder of the prepared images. Where it is removed during an update, as after a withdrawal, no features
+            are written any more.
     """
 
     scratch: Scratch
     owner: str
     generation: str
+    images: Path
 
     def part_name(self, space: str, number: int) -> EntryName:
         """Returns the name of a part of a space."""
@@ -48,10 +52,10 @@ class FeatureFolder:
 
 
 @contextmanager
-def open_feature_cache(folder: FeatureFolder | None) -> Iterator[FeatureCache]:
-    """Yields the cache of a folder, and writes what is new at the end; without a folder, one that keeps nothing."""
+def open_feature_cache(folder: FeatureFolder | None) -> Iterator[FeatureCache | None]:
+    """Yields the cache of a folder, and writes what is new at the end; without a folder, none."""
     if folder is None:
-        yield compute_features
+        yield None
         return
     cache = _FolderCache(folder)
     yield cache
@@ -108,6 +112,10 @@ class _Part:
                 return cls(lease, keys, map_file(paths[1], "float32", (count, features_bytes // (4 * count))))
         return cls(lease, np.empty((0, 2 * _DIGEST_BYTES), np.uint8), np.empty((0, 0), np.float32))
 
+    def places(self) -> dict[bytes, tuple["_Part", int]]:
+        """Returns the place of each image, by its digest."""
+        return {key[:_DIGEST_BYTES].tobytes(): (self, row) for row, key in enumerate(self.keys)}
+
     def read(self, row: int) -> Tensor | None:
         """Returns the features [D] of a row; none where they are damaged."""
         key, features = self.keys[row].tobytes(), np.array(self.features[row])
@@ -152,9 +160,11 @@ class _Space:
 
     def write(self) -> None:
         """Writes the new features as one more part."""
+        rows, self.fresh = self.fresh, {}
+        if not rows or not self.folder.images.exists():
+            return
         self._open_parts()  # another process may have written some meanwhile
-        fresh = {digest: row.numpy() for digest, row in self.fresh.items() if digest not in self.places}
-        self.fresh = {}
+        fresh = {digest: row.numpy() for digest, row in rows.items() if digest not in self.places}
         if not fresh:
             return
         keys = b"".join(_key_of(digest, row) for digest, row in fresh.items())
@@ -170,10 +180,8 @@ class _Space:
     def _open_parts(self) -> None:
         scratch = self.folder.scratch
         while lease := scratch.open_entry(self.folder.part_name(self.name, len(self.parts))):
-            part = _Part.open(lease)
-            self.parts.append(part)
-            for row, key in enumerate(part.keys):
-                self.places.setdefault(key[:_DIGEST_BYTES].tobytes(), (part, row))
+            self.parts.append(_Part.open(lease))
+            self.places |= self.parts[-1].places()  # of two, the later part was written because the earlier is damaged
 
     def _find(self, digest: bytes) -> Tensor | None:
         if digest in self.fresh:
@@ -187,12 +195,16 @@ class _Space:
     def _test_parts(self, digests: list[bytes], images: Tensor, compute: Callable[[Tensor], Tensor]) -> None:
         """Computes the first image of each part again; drops the part where the bits differ."""
         for image, digest in zip(images, digests, strict=True):
-            part, row = self.places.get(digest, (None, 0))
-            if part is None or part.is_tested or (stored := part.read(row)) is None:
-                continue
-            part.is_tested = True
-            if not torch.equal(stored, compute(image[None])[0]):
-                self.places = {key: place for key, place in self.places.items() if place[0] is not part}
+            while (place := self.places.get(digest)) and not place[0].is_tested:
+                part, row = place
+                if (stored := part.read(row)) is None:
+                    break
+                part.is_tested = True
+                if not torch.equal(stored, compute(image[None])[0]):
+                    part.keys = part.keys[:0]
+                    self.places = {}
+                    for other in self.parts:
+                        self.places |= other.places()
 
 
 def _image_digest(image: Tensor) -> bytes:
