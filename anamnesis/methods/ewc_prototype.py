@@ -28,6 +28,7 @@ from anamnesis.methods.features.task_groups import TaskGroups
 from anamnesis.methods.features.visual_prototypes import PrototypeKind, VisualPrototypes
 from anamnesis.methods.fisher.task_fisher import TaskFisher
 from anamnesis.methods.heads.head_refit import HeadRefit
+from anamnesis.methods.heads.learned_prototypes import LearnedPrototypes
 from anamnesis.methods.heads.task_router import ClassifierMode, TaskRouter
 from anamnesis.methods.loss_term import ForwardOutput, LossTerm
 from anamnesis.methods.losses.classification import ClassificationLoss
@@ -65,6 +66,7 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
         self.components = self._build_components(spec, seed)
         self.visual_prototypes = next((part for part in self.components if isinstance(part, VisualPrototypes)), None)
         self.router = next((part for part in self.components if isinstance(part, TaskRouter)), None)
+        self.learned_prototypes = next((part for part in self.components if isinstance(part, LearnedPrototypes)), None)
 
     def _build_components(self, spec: NetworkSettings, seed: int) -> tuple[MethodComponent, ...]:
         """Returns the components that are switched on; shared state comes before the losses that read it."""
@@ -86,7 +88,10 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
             components.append(latent_prototypes)
         if has_retention or options.saliency.weight:
             components.append(visual_prototypes)
-        if options.classifier_mode is not ClassifierMode.LINEAR:
+        if options.classifier_mode is ClassifierMode.LEARNED:
+            drift_source = visual_prototypes if visual_prototypes in components else None
+            components.append(LearnedPrototypes(task_groups, drift_source, options.classifier.prototype_weight))
+        elif options.classifier_mode is not ClassifierMode.LINEAR:
             components.append(self._build_router(spec.channels, seed, task_groups))
         losses = self._build_losses(task_groups, latent_prototypes, visual_prototypes)
         components += [loss for loss in losses if loss.weight]
@@ -222,6 +227,8 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
 
     def answer_from(self, features: Sequence[Tensor]) -> Tensor:
         """Returns logits [N, K], or log-probabilities where the class prototypes take part."""
+        if self.learned_prototypes:
+            return self.learned_prototypes.route_logits(self.network.embed(features[0]), super().answer_from(features))
         if not self.router:
             return super().answer_from(features)
         if self.options.classifier_mode is ClassifierMode.PROTOTYPES:
@@ -250,7 +257,8 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
         super().load_state_dict(state, class_count)
         for component in self.components:
             component.load_state_dict(state, self.network.head.weight.device)
-        if self.router and not self.router.has_classes(class_count):
+        prototypes = self.learned_prototypes or self.router
+        if prototypes and not prototypes.has_classes(class_count):
             self._remove_router()
 
     def _remove_router(self) -> None:

@@ -39,10 +39,10 @@ class EWCPrototypeOptions:
     rules: ClassVar[tuple[OptionRule, ...]] = (
         OptionRule(
             "classifier.mode",
-            ("prototypes", "routed"),
+            ("prototypes", "routed", "learned"),
             "visual_prototypes.sharing",
-            "prototypes and routed need class prototypes in each version, but visual_prototypes.sharing is not shared; "
-            "set sharing to shared, or mode to linear",
+            "prototypes, routed and learned need class prototypes in each version, but visual_prototypes.sharing is "
+            "not shared; set sharing to shared, or mode to linear",
             needed_values=("shared",),
         ),
         OptionRule(

@@ -40,6 +40,21 @@ class LWFOptions:
         check_bounds("lwf", self)
 
 
+@dataclass(frozen=True, slots=True)
+class ClassifierOutput:
+    """What one pass of a batch gives.
+
+    Attributes:
+        network: the network that gave it.
+        feature_maps: [N, F, *cells].
+        logits: [N, K].
+    """
+
+    network: Classifier
+    feature_maps: Tensor
+    logits: Tensor
+
+
 @register("lwf", LWFOptions)
 class LWF(ClassificationMethod[LWFOptions]):
     """Cross-entropy on the new labels, and distillation of the old predictions. It stores only the network."""
@@ -55,26 +70,42 @@ class LWF(ClassificationMethod[LWFOptions]):
     def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
         """Keeps the base version as the teacher of what other sites taught, then grows the head."""
         self._teacher, self._taught_columns = None, list(context.other_columns)
-        if self._taught_columns and self.options.weight:
+        if self._taught_columns and self.is_taught():
             self._teacher = copy.deepcopy(self.network).eval().requires_grad_(False)
         return super().begin_task(context, data)
 
+    def is_taught(self) -> bool:
+        """Returns whether a term with a teacher has a weight."""
+        return self.options.weight > 0
+
     def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
-        """Returns cross-entropy and, where there are other sites, distillation."""
+        """Returns cross-entropy and, where there are other sites, the terms of the teacher."""
         frozen_maps = self.network.backbone.frozen_maps(batch.images)  # the teacher has the same frozen layers
-        logits = self.network.classify(self.network.backbone.maps_from(frozen_maps))
-        terms = {"classification": self.cross_entropy(logits, batch.classes)}
+        student = run_classifier(self.network, frozen_maps)
+        terms = {"classification": self.cross_entropy(student.logits, batch.classes)}
         if self._teacher is not None:
             with torch.no_grad():
-                teacher_logits = self._teacher.classify(self._teacher.backbone.maps_from(frozen_maps))
-            terms["distillation"] = self.options.weight * distillation_loss(
-                logits[:, self._taught_columns], teacher_logits[:, self._taught_columns], self.options.temperature
-            )
+                teacher = run_classifier(self._teacher, frozen_maps)
+            terms |= self.teacher_terms(student, teacher)
         return terms
+
+    def teacher_terms(self, student: ClassifierOutput, teacher: ClassifierOutput) -> dict[str, Tensor]:
+        """Returns the distillation of what other sites taught."""
+        columns = self._taught_columns
+        distillation = distillation_loss(
+            student.logits[:, columns], teacher.logits[:, columns], self.options.temperature
+        )
+        return {"distillation": self.options.weight * distillation}
 
     def end_task(self, context: TaskContext, data: Data) -> None:
         """Drops the teacher."""
         self._teacher = None
+
+
+def run_classifier(network: Classifier, frozen_maps: Tensor) -> ClassifierOutput:
+    """Returns the output of ``network`` on the maps of its frozen layers."""
+    feature_maps = network.backbone.maps_from(frozen_maps)
+    return ClassifierOutput(network, feature_maps, network.classify(feature_maps))
 
 
 def distillation_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:

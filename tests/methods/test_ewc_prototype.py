@@ -270,7 +270,7 @@ def test_a_site_that_shares_no_prototypes_answers_by_its_head_alone() -> None:
     assert (shared, private) == (ClassifierMode.ROUTED, ClassifierMode.LINEAR)
     assert make({"visual_prototypes.sharing": PrototypeSharing.PRIVATE}).router is None
     with pytest.raises(
-        InputError, match=r"ewc_prototype\.classifier\.mode: prototypes and routed need class prototypes"
+        InputError, match=r"ewc_prototype\.classifier\.mode: prototypes, routed and learned need class prototypes"
     ):
         prototype_options({"classifier.mode": ClassifierMode.ROUTED})
 
@@ -298,7 +298,13 @@ def test_the_head_of_new_classes_is_their_discriminant_and_old_rows_stay() -> No
 
 
 @pytest.mark.parametrize(
-    ("mode", "branches"), [(ClassifierMode.LINEAR, 1), (ClassifierMode.PROTOTYPES, 2), (ClassifierMode.ROUTED, 3)]
+    ("mode", "branches"),
+    [
+        (ClassifierMode.LINEAR, 1),
+        (ClassifierMode.LEARNED, 1),
+        (ClassifierMode.PROTOTYPES, 2),
+        (ClassifierMode.ROUTED, 3),
+    ],
 )
 def test_maps_explain_all_that_the_classifier_reads(mode: ClassifierMode, branches: int) -> None:
     method = trained_on_first({"classifier.mode": mode})
@@ -307,7 +313,7 @@ def test_maps_explain_all_that_the_classifier_reads(mode: ClassifierMode, branch
     assert len(features) == branches
     assert torch.equal(method.answer_from(features), method.predict(images, PredictionRequest()).logits)
     maps = explain_classes(method, images, torch.tensor([0, 1, 0, 1]), (0, 1))
-    assert maps.whole.shape == ((4, 2, 2) if mode is ClassifierMode.LINEAR else (4, 4, 4))
+    assert maps.whole.shape == ((4, 2, 2) if branches == 1 else (4, 4, 4))
     assert (maps.learned is None) == (mode is ClassifierMode.PROTOTYPES)
     assert maps.whole.isfinite().all()
 

@@ -16,6 +16,7 @@ from anamnesis.methods.base import Branch, Data, StateDict, TaskContext
 from anamnesis.methods.features.feature_statistics import FeatureStatistics, measure_statistics
 from anamnesis.methods.features.frozen_features import FrozenFeatureKind, FrozenFeatures
 from anamnesis.methods.features.task_groups import TaskGroups
+from anamnesis.methods.heads.routing import route_logits
 from anamnesis.methods.method_component import MethodComponent
 from anamnesis.networks import Backbone, Classifier
 from anamnesis.records.option_checks import check_bounds, not_negative
@@ -32,6 +33,8 @@ class ClassifierMode(StrEnum):
     """Class prototypes in frozen features, with a covariance that all classes share."""
     ROUTED = "routed"
     """The prototypes predict the task, the head the class within it: p(task | x) p(class | task, x)."""
+    LEARNED = "learned"
+    """The same, with prototypes in the features that the network learns: no frozen space and no closed form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +42,14 @@ class ClassifierOptions:
     """The classifier that answers.
 
     Attributes:
-        mode: ``linear``, ``prototypes`` or ``routed``; the latter two need ``visual_prototypes.sharing: shared``.
-            ``auto`` is ``routed`` where prototypes are shared, else ``linear``; it is also ``linear`` on a base version
-            without class prototypes.
+        mode: ``linear``, ``prototypes``, ``routed`` or ``learned``; all but the first need
+            ``visual_prototypes.sharing: shared``. ``auto`` is ``routed`` where prototypes are shared, else ``linear``;
+            it is also ``linear`` on a base version without class prototypes.
         frozen_features: the features of ``prototypes`` and ``routed``: ``random``, ``encoder`` or ``both``.
         strength: added to the diagonal of the covariance of the prototypes, in units of the features' variance; 0
             chooses it for each kind of features by generalised cross-validation over the patients of all sites.
         prototype_weight: weight of the prototypes of each kind of features in the choice of the class within the task,
-            where the mode is ``routed``; the weight of the head is 1.
+            where the mode is ``routed`` or ``learned``; the weight of the head is 1.
         refit_ridge: above 0, the rows of the head become the linear discriminant of the classes at the end of a task
             whose classes no other site taught, with this number added to the diagonal of the scatter; 0 keeps the
             trained rows. Use it only where no two sites share a task: else the head forgets the first of them.
@@ -128,20 +131,8 @@ class TaskRouter(MethodComponent):
         With ``prototype_weight`` m, the head and S spaces predict the class within the task: the weighted mean of their
         log-probabilities there, with the weight 1 of the head and m of each space, normalised.
         """
-        prototype_log_probs = self.log_probs(feature_maps)
-        task_of_class = self.task_groups.task_of_class.to(logits.device)
-        is_same_task = task_of_class[:, None] == task_of_class
-        task_log_probs, head_log_sums = (
-            _log_sum_over_task(values, is_same_task) for values in (prototype_log_probs, logits)
-        )
-        if not self.prototype_weight:
-            return task_log_probs + logits - head_log_sums
-        prototype_class_log_probs = torch.where(
-            task_log_probs > -torch.inf, prototype_log_probs - task_log_probs, 0.0
-        )  # a task without an image so far
         weight = self.prototype_weight * len(self.feature_spaces)
-        mixed_logits = (logits - head_log_sums + weight * prototype_class_log_probs) / (1 + weight)
-        return task_log_probs + mixed_logits - _log_sum_over_task(mixed_logits, is_same_task)
+        return route_logits(self.log_probs(feature_maps), logits, self.task_groups.task_of_class, weight)
 
     def state_dict(self) -> StateDict:
         """Returns the state of all spaces."""
@@ -151,8 +142,3 @@ class TaskRouter(MethodComponent):
         """Restores all spaces."""
         for space in self.feature_spaces:
             space.load_state_dict(state, device)
-
-
-def _log_sum_over_task(values: Tensor, is_same_task: Tensor) -> Tensor:
-    """Returns [N, K]: log sum exp of values [N, K] over the classes of the same task, ``is_same_task`` [K, K]."""
-    return torch.where(is_same_task, values[:, None, :], -torch.inf).logsumexp(2)
