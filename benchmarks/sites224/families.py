@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from benchmarks.scoreboard.options import nest_options
-from benchmarks.sites224.setting import FROZEN_STAGES, NOTHING_FROZEN, RunSetting
+from benchmarks.sites224.setting import ALL_FROZEN, FROZEN_STAGES, NOTHING_FROZEN, RunSetting
 
 SEEDS, REVERSED_SEEDS = (0, 1, 2), (0,)
 """Seeds in the declared order, and in the reversed one."""
@@ -65,6 +65,20 @@ def _penalties(name: str) -> tuple[Trial, ...]:
     return Trial(3e-4, {name: 3e3}), Trial(3e-4, {name: 3e4}), Trial(1e-3, {name: 3e4})
 
 
+CLOSED_FORMS: Mapping[str, Mapping[str, object]] = {
+    "frozen_ridge": {},
+    "frozen_ridge, ridge": {"head": "ridge"},
+    "frozen_ridge, nearest mean": {"head": "nearest_mean"},
+    "frozen_ridge, last level": {"levels": 1},
+    "frozen_ridge, projection 5,000": {"projection": 5000, "head": "ridge"},
+}
+"""The order of the sites and the seed do not matter; nothing is chosen, except the strength by the method itself."""
+
+
+def _closed_form(options: Mapping[str, object]) -> Family:
+    return Family("frozen_ridge", (Trial(3e-4),), options, ALL_FROZEN, orders=(0,), seeds=(0,))
+
+
 FAMILIES: Mapping[str, Family] = {
     "fine-tune": Family("ewc_prototype", RATES, {**ANSWER, **NO_PARTS, **NO_EWC}),
     "EWC": Family("ewc_prototype", _penalties("consolidation.penalty"), {**ANSWER, **NO_PARTS}),
@@ -81,13 +95,16 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "specialists": Family("specialists", RATES),
     "joint": Family("joint", (Trial(3e-4), Trial(1e-3), Trial(3e-3)), orders=(0,)),
+    **{name: _closed_form(options) for name, options in CLOSED_FORMS.items()},
     "full fine-tuning": Family("finetune", RATES, {"competing": "task"}, NOTHING_FROZEN, orders=(0,)),
 }
 """The first four are the 2 x 2 of {EWC} x {reconstruction, prototypes and saliency terms}."""
 
 
 def trial_settings(name: str) -> list[RunSetting]:
-    """Returns the runs that the choice of a family needs."""
+    """Returns the runs that the choice of a family needs; none where there is nothing to choose."""
+    if len(FAMILIES[name].trials) == 1:
+        return []
     return [_setting(name, trial, "development") for trial in FAMILIES[name].trials]
 
 

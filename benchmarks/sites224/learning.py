@@ -21,7 +21,7 @@ from benchmarks.scoreboard.learning import state_bytes
 from benchmarks.sites224.frozen_maps import FrozenMaps
 from benchmarks.sites224.prepared import VIEWS, PreparedSite, PreparedSplit
 from benchmarks.sites224.second_answer import SecondAnswer, second_answers
-from benchmarks.sites224.setting import NOTHING_FROZEN, RunSetting
+from benchmarks.sites224.setting import FROZEN_STAGES, RunSetting
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def learn(sites: tuple[PreparedSite, ...], setting: RunSetting, maps: tuple[Path
     pretrained = read_pretrained_file(setting.network).tensors
     method = build_method(configuration)
     method.load_pretrained(pretrained)
-    if setting.frozen != NOTHING_FROZEN:
+    if setting.frozen == FROZEN_STAGES:
         share_frozen_maps(method, FrozenMaps(pretrained_backbone(setting.network), maps))
     others = second_answers(configuration, method, pretrained)
     opens_all = method.capabilities.opens_earlier_data

@@ -14,7 +14,7 @@ from anamnesis.records import Configuration, NetworkSettings, TrainingSettings, 
 from benchmarks.scoreboard.options import flatten_options
 
 README = Path(__file__).parents[2] / "README.md"
-FROZEN_STAGES, NOTHING_FROZEN = "stages 1-4", "nothing"
+FROZEN_STAGES, NOTHING_FROZEN, ALL_FROZEN = "stages 1-4", "nothing", "all"
 
 
 @dataclass(frozen=True, slots=True)
