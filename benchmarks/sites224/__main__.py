@@ -73,6 +73,35 @@ def run_all(
     raise typer.Exit(1 if schedule.run_all(settings, choices.RUNS_FILE, hours, workers, typer.echo) else 0)
 
 
+@app.command("floors")
+def measure_floors() -> None:
+    """Measures histograms on every site, and one hard site by five folds over its patients."""
+    import json
+
+    import torch
+
+    from anamnesis.records import encode_object
+    from benchmarks.sites224 import floors, page
+
+    torch.set_num_threads(1)
+    document = encode_object(floors.measure_floors())
+    page.FLOORS_FILE.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    typer.echo(json.dumps(document, indent=1))
+
+
+@app.command("page")
+def write_page(
+    check: Annotated[bool, typer.Option("--check", help="Only compare the page with the results.")] = False,
+) -> None:
+    """Writes docs/results.md from the result files."""
+    from benchmarks.sites224 import page
+
+    if not check:
+        typer.echo(page.write_page())
+    elif not page.is_same_page(page.RESULTS_PAGE.read_text(encoding="utf-8"), page.render_page()):
+        raise SystemExit(f"{page.RESULTS_PAGE}: differs from the results; run python -m benchmarks.sites224 page")
+
+
 if __name__ == "__main__":
     try:
         app()

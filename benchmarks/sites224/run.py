@@ -93,13 +93,13 @@ class _Measurements:
         for answer in all_answers:
             answers = {site.name: answer_site(answer, site, learned.labels) for site in known}
             self.rows.setdefault(answer.name, []).append(answers)
-            if not self.explains:
+            if not self.explains or answer.name != judged:
                 continue
             own, last = (part.setdefault(answer.name, {}) for part in (self.maps_own, self.maps_last))
             self._explain(answer, self.sites[learned.number], learned.labels, own)
             for site in self.sites if is_last else ():
                 self._explain(answer, site, learned.labels, last)
-            if is_last and answer.name == judged:
+            if is_last:
                 self.faithful[answer.name] = {
                     name: maps_are_faithful(answer, site, learned.labels)
                     for site in self.sites[:-1]

@@ -10,18 +10,24 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.sites224.choices import Choices
+from benchmarks.sites224.claims import read_claims
 from benchmarks.sites224.families import FAMILIES, run_settings, trial_settings
 from benchmarks.sites224.results_file import read_results
-from benchmarks.sites224.setting import RunSetting
+from benchmarks.sites224.setting import NOTHING_FROZEN, RunSetting
 
 PrintLine = Callable[[str], None]
 
 
 def planned_runs(choices: Choices) -> list[RunSetting]:
-    """Returns every run of the chosen families: all rows of a seed and order before the next ones."""
+    """Returns every run of the chosen families: those of claims first, all rows of a seed before the next seed."""
     all_runs = [setting for name, choice in choices.families.items() for setting in run_settings(name, choice.chosen)]
     places = {name: place for place, name in enumerate(FAMILIES)}
-    return sorted(all_runs, key=lambda run: (run.frozen == "nothing", run.seed, run.order, places[run.family]))
+    claimed = {name for claim in read_claims().claims for name in (claim.row, claim.rival)}
+
+    def place(run: RunSetting) -> tuple[object, ...]:
+        return run.frozen == NOTHING_FROZEN, run.family not in claimed, run.seed, run.order, places[run.family]
+
+    return sorted(all_runs, key=place)
 
 
 def planned_trials() -> list[RunSetting]:

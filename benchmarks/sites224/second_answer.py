@@ -123,7 +123,9 @@ def second_answers(
 ) -> dict[str, SecondAnswer]:
     """Returns the answers beside that of the method, by name."""
     if isinstance(trained, EWCPrototype):
-        return {HEAD: HeadAnswer(trained), CLOSED_FORM: ClosedFormAnswer(configuration, trained, pretrained)}
+        head: dict[str, SecondAnswer] = {HEAD: HeadAnswer(trained)}
+        is_whole = trained.options.consolidation.penalty and trained.options.reconstruction.weight
+        return head | ({CLOSED_FORM: ClosedFormAnswer(configuration, trained, pretrained)} if is_whole else {})
     if isinstance(trained, ClassificationMethod) and not trained.capabilities.opens_earlier_data:
         return {PROTOTYPES: PrototypeAnswer(trained)} if type(trained.network) is Classifier else {}
     return {}
