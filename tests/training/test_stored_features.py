@@ -153,11 +153,11 @@ def flip_bits(path: Path, *positions: int) -> None:
     ("damage", "count"),
     [
         (lambda folder: flip_bits(files_of(folder)[0], 3, -1), 2),
-        (lambda folder: flip_bits(files_of(folder, "keys.array")[0], 70), 1),
+        (lambda folder: flip_bits(files_of(folder, "features.keys")[0], 70), 1),
         (lambda folder: files_of(folder)[0].write_bytes(files_of(folder)[0].read_bytes()[:-5]), 13),
         (lambda folder: files_of(folder)[0].write_bytes(files_of(folder)[0].read_bytes()[: -4 * 13]), 13),
         (lambda folder: files_of(folder)[0].write_bytes(b""), 13),
-        (lambda folder: files_of(folder, "keys.array")[0].unlink(), 13),
+        (lambda folder: files_of(folder, "features.keys")[0].unlink(), 13),
     ],
     ids=["features", "checksum", "truncated", "a column less", "empty", "lost"],
 )
@@ -222,7 +222,7 @@ def test_two_at_once_and_a_full_disk_change_nothing(folder: FeatureFolder, monke
         assert torch.equal(answers(method, images[4:], folder), expected[4:])  # another process, which ends first
         assert first is not None
         assert torch.equal(first, expected[:9])
-    assert sorted(len(path.read_bytes()) // 64 for path in files_of(folder, "keys.array")) == [4, 9, 13]
+    assert sorted(len(path.read_bytes()) // 64 for path in files_of(folder, "features.keys")) == [4, 9, 13]
     full = replace(folder, owner="file:///full")
     monkeypatch.setattr("os.posix_fallocate", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
     assert torch.equal(answers(method, images, full), expected)

@@ -7,12 +7,14 @@ nothing that happens to the files changes a result.
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,13 +22,12 @@ from anamnesis.methods.feature_cache import FeatureCache
 from anamnesis.records import InputError, digest_json
 from anamnesis.storage.scratch import EntryLease, EntryName, Scratch
 from anamnesis.training.precision import Precision
-from anamnesis.training.split_arrays.mapped_file import map_file
 
 SCHEMA = 1
 """A new number for every change of how features are computed: those of an earlier one are then not used."""
 PART_BYTES = 64 << 20
 """New features in memory; beyond, they are written as a part."""
-_KEYS_FILE, _FEATURES_FILE, _DIGEST_BYTES = "keys.array", "features.array", 32
+KEYS_FILE, FEATURES_FILE, DIGEST_BYTES = "features.keys", "features.array", 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,43 +85,38 @@ class _FolderCache:
         return self.spaces[name].features_of(images, compute)
 
 
-@dataclass(slots=True)
 class _Part:
-    """A written part; rows are read from its files.
+    """A written part. Its rows are read, not mapped: a file that somebody shortens meanwhile does no harm.
 
     Attributes:
-        lease: while it exists, the files are in use.
-        keys: [N, 64], the digest of each image, and the checksum of this and of its features.
-        features: [N, D] float32.
+        keys: for each row the digest of its image, and the checksum of this and of its features; empty where a file is
+            missing.
         is_tested: whether a row of it was computed again.
     """
 
-    lease: EntryLease
-    keys: np.ndarray
-    features: np.ndarray
-    is_tested: bool = False
-
-    @classmethod
-    def open(cls, lease: EntryLease) -> "_Part":
-        """Returns the part of an entry; without rows where a file is missing or has another size."""
-        paths = [lease.folder / name for name in (_KEYS_FILE, _FEATURES_FILE)]
-        with suppress(OSError, ValueError):
-            keys_bytes, features_bytes = (path.stat().st_size for path in paths)
-            count, rest = divmod(keys_bytes, 2 * _DIGEST_BYTES)
-            if count and not rest and features_bytes % (4 * count) == 0:
-                keys = map_file(paths[0], "uint8", (count, 2 * _DIGEST_BYTES))
-                return cls(lease, keys, map_file(paths[1], "float32", (count, features_bytes // (4 * count))))
-        return cls(lease, np.empty((0, 2 * _DIGEST_BYTES), np.uint8), np.empty((0, 0), np.float32))
+    def __init__(self, lease: EntryLease) -> None:
+        """Opens the files of an entry, and keeps its lease."""
+        self._lease, self._row_bytes = lease, 0
+        self._file: BinaryIO = BytesIO()
+        self.keys: list[bytes] = []
+        self.is_tested = False
+        with suppress(OSError):
+            keys = (lease.folder / KEYS_FILE).read_bytes()
+            self._file = (lease.folder / FEATURES_FILE).open("rb")
+            self.keys = [keys[start : start + 2 * DIGEST_BYTES] for start in range(0, len(keys), 2 * DIGEST_BYTES)]
+            self._row_bytes = os.fstat(self._file.fileno()).st_size // max(len(self.keys), 1)
 
     def places(self) -> dict[bytes, tuple["_Part", int]]:
         """Returns the place of each image, by its digest."""
-        return {key[:_DIGEST_BYTES].tobytes(): (self, row) for row, key in enumerate(self.keys)}
+        return {key[:DIGEST_BYTES]: (self, row) for row, key in enumerate(self.keys)}
 
     def read(self, row: int) -> Tensor | None:
         """Returns the features [D] of a row; none where they are damaged."""
-        key, features = self.keys[row].tobytes(), np.array(self.features[row])
-        is_intact = key == _key_of(key[:_DIGEST_BYTES], features)
-        return torch.from_numpy(features) if is_intact else None
+        self._file.seek(row * self._row_bytes)
+        key, data = self.keys[row], self._file.read(self._row_bytes)
+        if key != _key_of(key[:DIGEST_BYTES], data):
+            return None
+        return torch.frombuffer(bytearray(data), dtype=torch.float32)
 
 
 @dataclass(slots=True)
@@ -164,15 +160,16 @@ class _Space:
         if not rows or not self.folder.images.exists():
             return
         self._open_parts()  # another process may have written some meanwhile
-        fresh = {digest: row.numpy() for digest, row in rows.items() if digest not in self.places}
+        fresh = {digest: row.numpy().tobytes() for digest, row in rows.items() if digest not in self.places}
         if not fresh:
             return
         keys = b"".join(_key_of(digest, row) for digest, row in fresh.items())
-        files = {_KEYS_FILE: keys, _FEATURES_FILE: np.stack(list(fresh.values())).tobytes()}
+        files = {KEYS_FILE: keys, FEATURES_FILE: b"".join(fresh.values())}
         name = self.folder.part_name(self.name, len(self.parts))
         sizes = {file: len(data) for file, data in files.items()}
+        # A full disk costs time later, and no result.
         with suppress(InputError), self.folder.scratch.write_entry(name, sizes) as entry_folder:
-            for file, data in files.items():  # a full disk costs time later, and no result
+            for file, data in files.items():
                 with (entry_folder / file).open("r+b") as opened:
                     opened.write(data)
         self._open_parts()
@@ -180,8 +177,8 @@ class _Space:
     def _open_parts(self) -> None:
         scratch = self.folder.scratch
         while lease := scratch.open_entry(self.folder.part_name(self.name, len(self.parts))):
-            self.parts.append(_Part.open(lease))
-            self.places |= self.parts[-1].places()  # of two, the later part was written because the earlier is damaged
+            self.parts.append(_Part(lease))
+            self.places |= self.parts[-1].places()  # where a row is in two parts, that of the earlier one was unusable
 
     def _find(self, digest: bytes) -> Tensor | None:
         if digest in self.fresh:
@@ -214,8 +211,8 @@ def _image_digest(image: Tensor) -> bytes:
     return digest.digest()
 
 
-def _key_of(digest: bytes, features: np.ndarray) -> bytes:
-    return digest + hashlib.sha256(digest + features.tobytes()).digest()
+def _key_of(digest: bytes, features: bytes) -> bytes:
+    return digest + hashlib.sha256(digest + features).digest()
 
 
 def _bytes_of(features: Tensor) -> int:
