@@ -86,8 +86,7 @@ verify: setup ## Fail when a generated file differs from the code
 bench: setup ## Measure the numbers of the pages; prints tables and writes benchmarks/results
 	$(BIN)/python -m benchmarks
 
-bench-methods: setup ## Run the missing runs of the scoreboard, then write docs/results.md (HOURS=8 WORKERS=1 SEQUENCE= ROWS= SEEDS=0,1,2 QUICK=)
-	test -n "$(QUICK)" || test -f build/scoreboard/cifar10.safetensors || $(BIN)/python -m benchmarks.scoreboard backbone
+bench-methods: setup ## Run the missing runs of the scoreboard, then write docs/results_64.md (HOURS=8 WORKERS=1 SEQUENCE= ROWS= SEEDS=0,1,2 QUICK=)
 	$(BIN)/python -m benchmarks.scoreboard all $(if $(QUICK),--quick) $(if $(HOURS),--hours $(HOURS)) $(if $(WORKERS),--workers $(WORKERS)) \
 		$(foreach name,$(SEQUENCE),--sequence $(name)) $(if $(ROWS),--rows '$(ROWS)') $(if $(SEEDS),--seeds $(SEEDS))
 
