@@ -12,9 +12,9 @@ from benchmarks.scoreboard.trial_choices import read_choices, setting_of
 TOLERANCE = 3.0
 """Points. On the machine of the page fine-tuning and EWC are equal to the record; others round differently."""
 VALUES = ("class-incremental", "task-incremental", "learning accuracy")
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # minutes, where the machine has nothing else to do
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("data_folder")
 @pytest.mark.parametrize(
     ("sequence", "label"), [("modality", "fine-tune"), ("modality", "EWC"), ("shift", "ewc_prototype")]
