@@ -29,7 +29,7 @@ def write_result(result: RunResult, path: Path) -> Path:
     The new file replaces the old one in one step, and writers wait for each other: a killed run leaves the old file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(path.parent):
+    with lock_folder(path.parent):
         results = read_results(path) | {run_key(result.setting): result}
         partial_file = path.with_suffix(".part")
         lines = [json.dumps(encode_object(results[key])) + "\n" for key in sorted(results)]
@@ -38,7 +38,8 @@ def write_result(result: RunResult, path: Path) -> Path:
 
 
 @contextmanager
-def _lock(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Waits until no other writer holds the folder, and holds it."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

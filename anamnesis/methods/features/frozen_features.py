@@ -118,6 +118,11 @@ class FrozenFeatures:
             return extractor.maps_from(frozen_maps)
         return extractor.feature_maps(images)
 
+    def features_of(self, images: Tensor, backbone: Backbone) -> Tensor:
+        """Returns the features [N, D] of images [N, C, H, W]; see ``feature_maps`` for ``backbone``."""
+        frozen_maps = backbone.frozen_maps(images) if isinstance(self.extractor, EncoderFeatures) else images
+        return self.extractor.pool(self.feature_maps(images, backbone, frozen_maps))
+
     def log_probs(self, feature_maps: Tensor) -> Tensor:
         """Returns log p(class | x), [N, K], with equal priors; minus infinity for a class without images."""
         return linear_logits(self.extractor.pool(feature_maps), self.closed_form.weights).log_softmax(1)

@@ -8,6 +8,7 @@ their sum over the classes of a task predicts the task.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -91,7 +92,10 @@ class TaskRouter(MethodComponent):
         for space in self.feature_spaces:
             space.copy_encoder(network, context.site)
         site_spaces = {
-            space.name: (FeatureStatistics(space.extractor.width_out, len(context.labels), device), space.extractor)
+            space.name: (
+                FeatureStatistics(space.extractor.width_out, len(context.labels), device),
+                partial(space.features_of, backbone=network.backbone),
+            )
             for space in self.feature_spaces
         }
         measure_statistics("router.statistics", site_spaces, context=context, data=data)
