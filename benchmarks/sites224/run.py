@@ -43,7 +43,7 @@ def run(setting: RunSetting, folder: Path = WORK_FOLDER) -> RunResult:
     """Learns the sequence, and judges every answer of the method after each site."""
     names = SEQUENCES[setting.sequence][:: -1 if setting.order else 1]
     maps = tuple(prepare(name, folder) for name in names)
-    is_development = setting.sequence == "development"
+    is_development = setting.sequence.startswith("development")
     sites = tuple(
         prepare_site(ingest_entry(SITES[name], folder), setting.network, is_development, folder) for name in names
     )

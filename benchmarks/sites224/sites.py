@@ -48,9 +48,11 @@ SEQUENCES: Mapping[str, tuple[str, ...]] = {
     "modality-224": ("cxr_kermany", "ct_lung_iqoth", "mri_brain_tumour", "micro_bloodcell_bccd", "sts_ct"),
     "site-224": ("cxr_kermany", "cxr_nih"),
     "development": ("cxr_kermany", "ct_lung_iqoth"),
+    "development-5": ("cxr_kermany", "ct_lung_iqoth", "mri_brain_tumour", "micro_bloodcell_bccd", "sts_ct"),
 }
 """*modality-224*: five questions and twelve classes. *site-224*: one question at two hospitals. *development*: the
-first two sites of the first, judged on validation patients; every choice is made on it."""
+first two sites of the first, judged on held-out training patients; every choice of a row is made on it.
+*development-5*: all five sites of the first, judged likewise; the default classifier is chosen on it."""
 
 
 @dataclass(frozen=True, slots=True)
