@@ -118,10 +118,10 @@ def judge_claims(runs_by_row: Mapping[tuple[str, str], Sequence[RunResult]], cla
     known = [p_value for _, _, p_value, _ in measured if p_value is not None]
     adjusted = iter(holm([1.0 if p is None else p for _, _, p, _ in measured]) if known else [])
     judged = []
-    for claim, differences, p_value, runs in measured:
+    for claim, values, p_value, runs in measured:
         corrected = next(adjusted, 1.0)
-        verdict = Verdict.NOT_MEASURED if p_value is None else _verdict(claim, differences, corrected, claims)
-        judged.append(JudgedClaim(claim, verdict, differences, None if p_value is None else corrected, runs))
+        verdict = Verdict.NOT_MEASURED if p_value is None else _verdict(claim, values, corrected, claims)
+        judged.append(JudgedClaim(claim, verdict, values, None if p_value is None else corrected, runs))
     return judged
 
 
@@ -135,8 +135,8 @@ def _pairs(
 
 def _differences(claim: Claim, pairs: Sequence[tuple[RunResult, RunResult]], draws: int) -> dict[str, Difference]:
     measures = (ENERGY,) if claim.kind is ClaimKind.NO_LOWER_ENERGY else (ACCURACY, RETENTION)
-    rows = [[pair[side] for pair in pairs] for side in (0, 1)]
-    return {name: paired_difference(*(site_scores(row, name) for row in rows), draws) for name in measures}
+    first, second = ([pair[side] for pair in pairs] for side in (0, 1))
+    return {name: paired_difference(site_scores(first, name), site_scores(second, name), draws) for name in measures}
 
 
 def site_scores(runs: Sequence[RunResult], measure: str) -> dict[str, SiteScores]:

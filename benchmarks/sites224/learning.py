@@ -116,7 +116,7 @@ def share_frozen_maps(method: Method[Any], maps: FrozenMaps) -> None:
         member.backbone.frozen_maps = maps  # type: ignore[method-assign]
         return member
 
-    network.add_member = add_sharing_member  # type: ignore[method-assign]
+    network.add_member = add_sharing_member  # type: ignore[method-assign, assignment]
 
 
 def task_context(sites: tuple[PreparedSite, ...], number: int, setting: RunSetting) -> TaskContext:

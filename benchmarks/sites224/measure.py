@@ -82,7 +82,7 @@ def answer_site(answer: Answer, site: PreparedSite, labels: tuple[str, ...]) -> 
 def balanced_accuracy(right: Sequence[int], labels: Tensor) -> float:
     """Returns the mean over the classes of the share of right answers."""
     values = torch.tensor(right, dtype=torch.float64)
-    return float(torch.stack([values[labels == label].mean() for label in labels.unique()]).mean())
+    return float(torch.stack([values[labels == label].mean() for label in set(labels.tolist())]).mean())
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,4 +149,4 @@ def _read_masks(site: IngestedSite, samples: OpenedSamples, network: NetworkSett
 
 def digest_pixels(array: npt.NDArray[Any]) -> bytes:
     """Returns the digest of an array's bytes."""
-    return hashlib.sha1(np.ascontiguousarray(array), usedforsecurity=False).digest()
+    return hashlib.sha1(np.ascontiguousarray(array).data, usedforsecurity=False).digest()
