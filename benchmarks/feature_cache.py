@@ -21,7 +21,7 @@ import numpy as np
 from anamnesis import steps
 from anamnesis.operator.api.default_network import PRETRAINED_NETWORK
 from anamnesis.operator.requests import network_settings
-from anamnesis.records import Configuration, SiteConfig, SiteRef, Task, TaskType, encode_object
+from anamnesis.records import Configuration, SiteConfig, SiteRef, Task, TaskType, digest_hex, encode_object
 from anamnesis.storage.scratch import FOLDER_VARIABLE, Scratch
 from anamnesis.training.split_arrays.stored_features import FEATURES_FILE
 from anamnesis.updates import UpdateRequest
@@ -69,8 +69,9 @@ class GeneratedSite:
 
     def evaluate(self) -> None:
         """Evaluates the version on the test set; no earlier prediction or score is read."""
-        for folder in (self.root / "registry" / "evaluations", self.root / "store" / "predictions"):
-            shutil.rmtree(folder, ignore_errors=True)
+        scores = self.root / "registry" / "versions" / digest_hex(self.version) / "evaluations"
+        for folder in (scores, self.root / "store" / "predictions"):
+            shutil.rmtree(folder, ignore_errors=True)  # there are none at first
         site = SiteRef(SITE, self._store, TASK, self.test_set, ("OT",))
         request = replace(self._request, sites=(site,))
         steps.evaluate_forgetting(encode_object(request), self.version, self.test_set)
@@ -134,6 +135,7 @@ def _measure(site: GeneratedSite, images: int, turns: int) -> list[dict[str, obj
     all_steps = {"update": site.learn, "evaluation": site.evaluate}
     seconds: dict[str, list[float]] = {}
     site.learn()
+    site.evaluate()
     for _ in range(turns):
         for name, step in all_steps.items():
             for cache, run_step in (("empty", without_features(step)), ("full", step)):
