@@ -5,20 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.sites224.choices import Choice, Choices, write_choices
+from benchmarks.sites224.choices import FamilyChoice, FamilyChoices, write_choices
 from benchmarks.sites224.claims import read_claims
-from benchmarks.sites224.families import FAMILIES, Trial, run_settings
+from benchmarks.sites224.families import FAMILIES, TrialSetting, run_settings
 from benchmarks.sites224.measure import SiteAnswers
 from benchmarks.sites224.page import is_same_page, render_page
-from benchmarks.sites224.result import AnswerResult, RunResult
+from benchmarks.sites224.result import AnswerResult, SequenceRun
 from benchmarks.sites224.results_file import read_results, write_result
-from benchmarks.sites224.setting import RunSetting
+from benchmarks.sites224.setting import SequenceSetting
 from benchmarks.sites224.sites import SEQUENCES
 
 ROWS = ("fine-tune", "EWC", "parts without EWC", "ewc_prototype", "LwM")
 
 
-def make_run(setting: RunSetting, right: int) -> RunResult:
+def make_run(setting: SequenceSetting, right: int) -> SequenceRun:
     sites = SEQUENCES[setting.sequence][:: -1 if setting.order else 1]
     rights = tuple(int(row < right) for row in range(20))
     table = (tuple(right / 20 for _ in sites),) * len(sites)
@@ -30,7 +30,7 @@ def make_run(setting: RunSetting, right: int) -> RunResult:
         energy_last={site: (0.2, 0.3) for site in sites if site == "sts_ct"},
         faithful=dict.fromkeys(sites[:-1], True),
     )
-    return RunResult(
+    return SequenceRun(
         setting=setting,
         command=setting.command,
         code="sha256:0",
@@ -46,10 +46,10 @@ def make_run(setting: RunSetting, right: int) -> RunResult:
 
 
 def write_files(folder: Path, right: dict[str, int]) -> tuple[Path, Path]:
-    choices = Choices(families={name: Choice(Trial(1e-3), ()) for name in ROWS})
+    choices = FamilyChoices(families={name: FamilyChoice(TrialSetting(1e-3), ()) for name in ROWS})
     write_choices(choices, folder / "chosen.json")
     for name in ROWS:
-        for setting in run_settings(name, Trial(1e-3)):
+        for setting in run_settings(name, TrialSetting(1e-3)):
             write_result(make_run(setting, right.get(name, 12)), folder / "runs.jsonl")
     return folder / "runs.jsonl", folder / "chosen.json"
 
@@ -81,7 +81,7 @@ def test_a_run_that_is_missing_leaves_no_verdict_and_code_that_changed_is_no_oth
 
 
 def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
-    setting = RunSetting("site-224", "EWC", "ewc_prototype", {"consolidation": {"penalty": 3e4}}, seed=1, order=1)
+    setting = SequenceSetting("site-224", "EWC", "ewc_prototype", {"consolidation": {"penalty": 3e4}}, seed=1, order=1)
     result = make_run(setting, 7)
     write_result(dataclasses.replace(result, seconds=(9.0, 9.0)), tmp_path / "runs.jsonl")
     write_result(result, tmp_path / "runs.jsonl")
