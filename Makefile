@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow cluster-test lint format generate verify chart-test image-test sbom airgap-bundle bench bench-methods clean
+.PHONY: help setup demo test test-slow cluster-test lint format generate verify chart-test image-test sbom airgap-bundle bench bench-224 bench-methods clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -66,6 +66,7 @@ generate: setup ## Write all generated files: trainers, component pages, pipelin
 	$(BIN)/python -m charts.generate
 	$(BIN)/python -m charts.golden
 	$(BIN)/python -m benchmarks.scoreboard page
+	$(BIN)/python -m benchmarks.sites224 page
 	$(BIN)/python -m quality.messages
 
 verify: setup ## Fail when a generated file differs from the code
@@ -80,14 +81,19 @@ verify: setup ## Fail when a generated file differs from the code
 	$(BIN)/python -m charts.generate --check
 	$(BIN)/python -m charts.golden --check
 	$(BIN)/python -m benchmarks.scoreboard page --check
+	$(BIN)/python -m benchmarks.sites224 page --check
 	$(BIN)/python -m quality.messages --check
 	$(BIN)/python -m quality
 
 bench: setup ## Measure the numbers of the pages; prints tables and writes benchmarks/results
 	$(BIN)/python -m benchmarks
 
-bench-methods: setup ## Run the missing runs of the scoreboard, then write docs/results.md (HOURS=8 WORKERS=1 SEQUENCE= ROWS= SEEDS=0,1,2 QUICK=)
-	test -n "$(QUICK)" || test -f build/scoreboard/cifar10.safetensors || $(BIN)/python -m benchmarks.scoreboard backbone
+bench-224: setup ## Run the missing runs of the scoreboard at 224 pixels, then write docs/results.md (HOURS=8 WORKERS=1)
+	$(BIN)/python -m benchmarks.sites224 trials $(if $(HOURS),--hours $(HOURS)) $(if $(WORKERS),--workers $(WORKERS))
+	$(BIN)/python -m benchmarks.sites224 all $(if $(HOURS),--hours $(HOURS)) $(if $(WORKERS),--workers $(WORKERS))
+	$(BIN)/python -m benchmarks.sites224 page
+
+bench-methods: setup ## Run the missing runs of the scoreboard, then write docs/results_64.md (HOURS=8 WORKERS=1 SEQUENCE= ROWS= SEEDS=0,1,2 QUICK=)
 	$(BIN)/python -m benchmarks.scoreboard all $(if $(QUICK),--quick) $(if $(HOURS),--hours $(HOURS)) $(if $(WORKERS),--workers $(WORKERS)) \
 		$(foreach name,$(SEQUENCE),--sequence $(name)) $(if $(ROWS),--rows '$(ROWS)') $(if $(SEEDS),--seeds $(SEEDS))
 

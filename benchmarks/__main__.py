@@ -23,6 +23,7 @@ BENCHMARK_NAMES = (
     "end_to_end",
     "pretrained_step",
     "features",
+    "feature_cache",
     "near_duplicates",
     "growth",
     "five_sites",

@@ -16,6 +16,7 @@ _COPIES = (
     "components/",
     "docs/messages.md",
     "docs/results.md",
+    "docs/results_64.md",
     "manifests/crds/",
     "pipelines/",
     "tests/",

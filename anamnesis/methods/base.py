@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
 
 from torch import Tensor, nn
 
+from anamnesis.methods.feature_cache import FeatureCache
 from anamnesis.methods.stage import Stage, TrainingPass, TrainingStep
 from anamnesis.networks import Classifier
 from anamnesis.records import NetworkSettings, Split, Task, TaskType, TrainingSettings
@@ -89,6 +90,7 @@ class TaskContext:
         streams: named random streams of this update.
         modalities: the names of the inputs of each batch, in the order of the site.
         checkpointed: runs long work of ``begin_task`` and ``end_task``, such as Fisher information.
+        feature_cache: keeps features of the training images that no training changes; none keeps nothing.
     """
 
     task: Task
@@ -101,6 +103,7 @@ class TaskContext:
     streams: RandomStreams
     modalities: tuple[str, ...] = ()
     checkpointed: Checkpointed = compute_directly
+    feature_cache: FeatureCache | None = None
 
     @property
     def other_columns(self) -> tuple[int, ...]:
@@ -173,6 +176,7 @@ class PredictionRequest:
         task: name of the task, where it is known; else empty.
         site: name of the site of the images, where it is known; else empty.
         modalities: names of the inputs, in the order of the site; empty where the method takes one.
+        feature_cache: keeps features of the images that no training changes; none keeps nothing.
     """
 
     class_indices: tuple[int, ...] = ()
@@ -180,6 +184,7 @@ class PredictionRequest:
     task: str = ""
     site: str = ""
     modalities: tuple[str, ...] = ()
+    feature_cache: FeatureCache | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,9 +68,13 @@ class ClassificationMethod(Method[Options], Generic[Options]):
     def predict(self, images: Tensor, request: PredictionRequest) -> Prediction:
         """Returns logits over the columns that compete and, if requested, the pooled features."""
         self.network.eval()
-        logits = self.answer_from([branch.features for branch in self.explained_features(images)])
+        logits = self.compute_logits(images, request)
         embedding = self.network.backbone.pool(self.network.features(images)) if request.with_embedding else None
         return Prediction(restrict_logits(logits, request.class_indices), embedding=embedding)
+
+    def compute_logits(self, images: Tensor, request: PredictionRequest) -> Tensor:
+        """Returns the logits [N, K] of all columns, in evaluation mode, without gradients."""
+        return self.answer_from([branch.features for branch in self.explained_features(images)])
 
     def explained_features(self, images: Tensor) -> tuple[Branch, ...]:
         """Returns the network's feature maps."""

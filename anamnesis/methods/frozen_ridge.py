@@ -8,25 +8,26 @@ learned.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import torch
 from torch import Tensor
 
-from anamnesis.methods.base import Branch, Data, StateDict, TaskContext
+from anamnesis.methods.base import Branch, Data, PredictionRequest, StateDict, TaskContext
 from anamnesis.methods.classification import ClassificationMethod
 from anamnesis.methods.closed_form.closed_form_head import ClosedFormHead
 from anamnesis.methods.closed_form.heads import HeadKind
+from anamnesis.methods.feature_cache import FeatureCache
 from anamnesis.methods.features.feature_statistics import FeatureStatistics, measure_statistics
 from anamnesis.methods.register import register
 from anamnesis.methods.site_state import tensors_by_site
 from anamnesis.methods.stage import Stage
 from anamnesis.networks import Levels, build_backbone
 from anamnesis.networks.fast_inference import FastInference
-from anamnesis.networks.level_classifier import LevelClassifier
+from anamnesis.networks.level_classifier import LevelClassifier, PooledLevels
 from anamnesis.networks.random_features import RandomBackbone
-from anamnesis.records import InputError, NetworkSettings
+from anamnesis.records import InputError, NetworkSettings, digest_json, encode
 from anamnesis.records.option_checks import check_bounds, count_between, not_negative
 
 
@@ -88,6 +89,9 @@ class FrozenRidge(ClassificationMethod[FrozenRidgeOptions]):
         )
         network = LevelClassifier(backbone, options.levels, options.grid, options.projection, seed)
         self._fast_levels = FastInference(Levels(backbone, network.level_count))
+        # Each image alone, so that its bits are the same whichever others a cache has.
+        self._fast_features = FastInference(PooledLevels(backbone, network.grids), images_per_pass=1)
+        self._input_settings = encode(replace(spec, weights=None))  # the tensors count, wherever they come from
         self.closed_form = ClosedFormHead("ridge", network.head.weight.shape[1], options.head, options.strength)
         return network
 
@@ -133,7 +137,7 @@ class FrozenRidge(ClassificationMethod[FrozenRidgeOptions]):
         """Replaces the sums of the site by those of its images, and solves for the head."""
         head = self.network.head
         statistics = FeatureStatistics(head.weight.shape[1], len(context.labels), head.weight.device)
-        spaces = {"levels": (statistics, lambda images: self.network.embed_levels(self._fast_levels(images)))}
+        spaces = {"levels": (statistics, lambda images: self._embed(images, context.feature_cache))}
         measure_statistics("head.sums", spaces, context, data)
         self.closed_form.replace_site(context.site, statistics)
         self.closed_form.update_rows(self.network.head)
@@ -146,6 +150,19 @@ class FrozenRidge(ClassificationMethod[FrozenRidgeOptions]):
         super().forget_site(site, kept_columns)
         self.closed_form.forget_site(site, kept_columns)
         self.closed_form.update_rows(self.network.head)
+
+    def _embed(self, images: Tensor, feature_cache: FeatureCache | None) -> Tensor:
+        """Maps images [N, C, *sides] to what the head reads [N, D], always in float32."""
+        if feature_cache is None:
+            return self.network.embed_levels(self._fast_levels(images))
+        space = digest_json({"settings": self._input_settings, "network": self._fast_features.digest()})
+        features = feature_cache(space, images, lambda missing: self._fast_features(missing)[0])
+        return self.network.project(features)
+
+    def compute_logits(self, images: Tensor, request: PredictionRequest) -> Tensor:
+        """Returns the head's logits [N, K], always in float32."""
+        with torch.autocast(images.device.type, enabled=False):
+            return self.network.head(self._embed(images, request.feature_cache))  # type: ignore[no-any-return]
 
     def explained_features(self, images: Tensor) -> tuple[Branch, ...]:
         """Returns the maps of each level, always in float32, like the sums behind the head."""

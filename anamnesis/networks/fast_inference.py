@@ -21,6 +21,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from anamnesis.networks.memory_layout import to_channels_last
 from anamnesis.networks.modes import evaluation_mode
+from anamnesis.networks.network_digest import digest_network
 
 IMAGES_PER_PASS = 8
 LARGEST_DIFFERENCE = 1e-3
@@ -35,16 +36,22 @@ class FastInference:
         network: images [N, C, *sides] to a tuple of maps.
     """
 
-    def __init__(self, network: nn.Module, *, keeps_precision: bool = False) -> None:
+    def __init__(
+        self, network: nn.Module, *, keeps_precision: bool = False, images_per_pass: int = IMAGES_PER_PASS
+    ) -> None:
         """Remembers the network.
 
         Args:
             network: see above.
             keeps_precision: computes in the precision around the call and of the images; else always in float32.
+            images_per_pass: on a processor; with 1, the bits of an image's maps depend on no other image. Small images
+                take up to twice as long then.
         """
-        self.network, self._keeps_precision = network, keeps_precision
+        self.network, self._keeps_precision, self._images_per_pass = network, keeps_precision, images_per_pass
         self._folded: nn.Module = network
         self._folded_state: tuple[tuple[int, int], ...] = ()
+        self._digest = ""
+        self._digest_state: tuple[tuple[int, int], ...] = ()
         self._workers = 0
 
     def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -62,17 +69,26 @@ class FastInference:
                 return folded(group.contiguous(memory_format=layout))  # type: ignore[no-any-return]
 
         with evaluation_mode(folded):  # it may be the network itself, which trains
-            if device != "cpu" or len(images) <= IMAGES_PER_PASS:
+            if device != "cpu" or len(images) <= self._images_per_pass:
                 return maps_of(images)
-            groups = self._map(maps_of, torch.split(images, IMAGES_PER_PASS))
+            groups = self._map(maps_of, torch.split(images, self._images_per_pass))
         return tuple(torch.cat(maps) for maps in zip(*groups, strict=True))
 
+    def digest(self) -> str:
+        """Returns the digest of the network with its current weights."""
+        if (state := self._tensor_state()) != self._digest_state:
+            self._digest, self._digest_state = digest_network(self.network), state
+        return self._digest
+
     def _folded_network(self, example: Tensor) -> nn.Module:
-        tensors = itertools.chain(self.network.parameters(), self.network.buffers())
-        state = tuple((tensor.data_ptr(), tensor._version) for tensor in tensors)  # changes with every change of them
-        if state != self._folded_state:
+        if (state := self._tensor_state()) != self._folded_state:
             self._folded, self._folded_state = fold_batch_norms(self.network, example), state
         return self._folded
+
+    def _tensor_state(self) -> tuple[tuple[int, int], ...]:
+        """Returns what changes with every change of a tensor."""
+        tensors = itertools.chain(self.network.parameters(), self.network.buffers())
+        return tuple((tensor.data_ptr(), tensor._version) for tensor in tensors)
 
     def _map(
         self, maps_of: Callable[[Tensor], tuple[Tensor, ...]], groups: Sequence[Tensor]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from anamnesis.networks.backbone import Backbone, last_levels
@@ -17,6 +17,32 @@ MAXIMUM_LEVEL_FEATURES = 512
 
 LARGEST_FEATURES = 20_000
 """Features of an image; the sums over them take the square of that."""
+
+
+class PooledLevels(nn.Module):
+    """The last levels of a backbone, each averaged over a grid: images to one tensor of features.
+
+    Attributes:
+        backbone: whose levels are averaged.
+        grids: cells along each side, of each of its last levels.
+    """
+
+    def __init__(self, backbone: Backbone, grids: tuple[int, ...]) -> None:
+        super().__init__()
+        self.backbone, self.grids = backbone, grids
+
+    def extra_repr(self) -> str:
+        """Returns the settings that are not layers; they count for the digest of the network."""
+        return f"grids={self.grids}"
+
+    def forward(self, images: Tensor) -> tuple[Tensor]:
+        """Maps images [N, C, *sides] in [0, 1] to features [N, D], in float32."""
+        return (self.pool(last_levels(self.backbone, len(self.grids), images)),)
+
+    def pool(self, maps: Sequence[Tensor]) -> Tensor:
+        """Maps the maps of the levels to features [N, D], in float32."""
+        pooled = [average_over_grid(level.float(), grid) for level, grid in zip(maps, self.grids, strict=True)]
+        return torch.cat(pooled, dim=1)
 
 
 class LevelClassifier(Classifier):
@@ -62,8 +88,10 @@ class LevelClassifier(Classifier):
 
     def embed_levels(self, maps: Sequence[Tensor]) -> Tensor:
         """Maps the maps of the levels to what the head reads [N, D], in float32."""
-        pooled = [average_over_grid(level.float(), grid) for level, grid in zip(maps, self.grids, strict=True)]
-        features = torch.cat(pooled, dim=1)
+        return self.project(PooledLevels(self.backbone, self.grids).pool(maps))
+
+    def project(self, features: Tensor) -> Tensor:
+        """Maps the averages over the levels' grids to what the head reads [N, D]."""
         if not self.projection.numel():
             return features
         return functional.relu(functional.normalize(features) @ self.projection)

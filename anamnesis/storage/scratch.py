@@ -1,4 +1,4 @@
-"""The scratch folder of this machine: arrays of images that can be prepared again at any time.
+"""The scratch folder of this machine: arrays of images, and features, that can be computed again at any time.
 
 An entry is a folder ``<scratch>/split-arrays/<owner>/<generation>/<digest>``. It is written under a temporary name and
 renamed, so a killed process leaves no entry. Readers hold a lock on it, and an entry in use makes room for no other.
@@ -230,7 +230,7 @@ def describe_scratch(scratch: Scratch) -> str:
         f"{number / 2**30:.1f} GiB"
         for number in (sum(entry.bytes for entry in entries), scratch.limit_bytes, shutil.disk_usage(folder).free)
     )
-    return f"{scratch.root}: {len(entries)} splits, {size} of at most {limit}, {free} free on the disk"
+    return f"{scratch.root}: {len(entries)} entries, {size} of at most {limit}, {free} free on the disk"
 
 
 def _allocate(path: Path, size: int) -> None:

@@ -33,6 +33,7 @@ from anamnesis.training.precision import Precision
 from anamnesis.training.random_streams import RandomStreams
 from anamnesis.training.read_ahead import read_ahead
 from anamnesis.training.split_arrays.rows import Rows, join_rows, read_stored, to_unit
+from anamnesis.training.split_arrays.stored_features import FeatureFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,13 @@ class TensorSplit:
         targets: ``CLASS`` -> [N] columns of the label space, or ``MASK`` -> [N, H, W] class per pixel, or ``DAYS`` and
             ``EVENT`` -> [N].
         sample_ids: [N] sample ids.
+        feature_folder: where features of the images are kept; none where the images are not from the scratch folder.
     """
 
     inputs: Mapping[str, Rows]
     targets: Mapping[str, Rows]
     sample_ids: tuple[str, ...]
+    feature_folder: FeatureFolder | None = None
 
     @classmethod
     def of_images(cls, images: Tensor, targets: Tensor, sample_ids: tuple[str, ...], modality: str = "OT") -> Self:

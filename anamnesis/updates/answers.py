@@ -15,9 +15,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from anamnesis.methods import PredictionRequest
+from anamnesis.methods.feature_cache import FeatureCache
 from anamnesis.records import InputError, OperatingPoint, SiteRef, Task, TaskType, find_class_indices
 from anamnesis.training import precision_for
 from anamnesis.training.split_arrays.rows import Rows, batches_of, predicted_at_once
+from anamnesis.training.split_arrays.stored_features import FeatureFolder, open_feature_cache
 from anamnesis.updates.model import LoadedModel, VersionDescription
 from anamnesis.updates.window_predictions import predict_logits
 
@@ -82,40 +84,57 @@ def join_outputs(outputs: Sequence[CaseOutputs]) -> CaseOutputs:
     )
 
 
-def compute_outputs(model: LoadedModel, inputs: Mapping[str, Rows]) -> CaseOutputs:
+def compute_outputs(
+    model: LoadedModel, inputs: Mapping[str, Rows], feature_folder: FeatureFolder | None = None
+) -> CaseOutputs:
     """Returns the outputs of a version for the images of each modality, [N, C, H, W] in [0, 1].
 
     The method does not get the site: the outputs also say how well a site is inferred.
+
+    Args:
+        model: the version.
+        inputs: modality -> images [N, C, H, W] in [0, 1].
+        feature_folder: of the images, as ``TensorSplit`` has it.
 
     Raises:
         InputError: the method has no class scores.
     """
     precision, outputs = precision_for(model.description.configuration), []
-    for batch in split_inputs(inputs, torch.device("cpu")):
-        logits = compute_logits(model, batch)
-        with precision.deterministic_mode():
-            comparison = model.site_features.compare(model.site_features.describe(next(iter(batch.values()))))
-        outputs.append(CaseOutputs(logits, comparison.log_probs, comparison.distances))
+    with open_feature_cache(feature_folder) as feature_cache:
+        for batch in split_inputs(inputs, torch.device("cpu")):
+            logits = compute_logits(model, batch, feature_cache=feature_cache)
+            with precision.deterministic_mode():
+                comparison = model.site_features.compare(
+                    model.site_features.describe(next(iter(batch.values())), feature_cache)
+                )
+            outputs.append(CaseOutputs(logits, comparison.log_probs, comparison.distances))
     return join_outputs(outputs)
 
 
-def compute_logits(model: LoadedModel, inputs: Mapping[str, Rows], site: SiteRef | None = None) -> Tensor:
+def compute_logits(
+    model: LoadedModel,
+    inputs: Mapping[str, Rows],
+    site: SiteRef | None = None,
+    feature_cache: FeatureCache | None = None,
+) -> Tensor:
     """Returns the logits [N, K] of all classes.
 
     Args:
         model: the version.
         inputs: modality -> images [N, C, H, W] in [0, 1].
         site: of the images, where it is known.
+        feature_cache: keeps features of the images that no training changes.
 
     Raises:
         InputError: the method has no class scores.
     """
     precision = precision_for(model.description.configuration)
+    request = replace(prediction_request(inputs, site), feature_cache=feature_cache)
     precision.move_to_device(model.method.network)
     logits = []
     with precision.deterministic_mode(), precision.autocast():
         for chunk in split_inputs(inputs, precision.device):
-            logits.append(predict_logits(model, chunk, prediction_request(inputs, site)).cpu())
+            logits.append(predict_logits(model, chunk, request).cpu())
     return torch.cat(logits)
 
 

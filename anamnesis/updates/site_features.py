@@ -13,8 +13,10 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from anamnesis.methods.feature_cache import FeatureCache
 from anamnesis.networks.image_descriptor import ImageDescriptor
-from anamnesis.records import MINIMUM_CELL_PATIENTS
+from anamnesis.networks.network_digest import digest_network
+from anamnesis.records import MINIMUM_CELL_PATIENTS, digest_json
 from anamnesis.training.split_arrays.rows import Rows, SelectedRows, batches_of, predicted_at_once
 
 PART_PREFIX = "site_features."
@@ -86,7 +88,9 @@ class SiteFeatures:
         """The sites with statistics: the columns of a comparison."""
         return tuple(self.statistics)
 
-    def learn(self, site: str, images: Rows, patients: Sequence[str]) -> "SiteFeatures":
+    def learn(
+        self, site: str, images: Rows, patients: Sequence[str], feature_cache: FeatureCache | None = None
+    ) -> "SiteFeatures":
         """Returns these statistics with those of a site in place of its earlier ones.
 
         A site with fewer than ``MINIMUM_CELL_PATIENTS`` patients has none; of one with many images,
@@ -96,13 +100,14 @@ class SiteFeatures:
             site: name.
             images: [N, C, H, W] in [0, 1], its training images.
             patients: [N], the patient of each image.
+            feature_cache: keeps the features of the images.
         """
         statistics = {name: value for name, value in self.statistics.items() if name != site}
         patient_count = len(set(patients))
         if patient_count < MINIMUM_CELL_PATIENTS:
             return SiteFeatures(self.channels, statistics)
         rows = _choose_rows(patients)
-        features, patients = self.describe(SelectedRows(images, rows)), [patients[row] for row in rows]
+        features, patients = self.describe(SelectedRows(images, rows), feature_cache), [patients[row] for row in rows]
         patient_count = len(set(patients))
         limit = self._cross_validate_limit(features, patients) if patient_count >= MINIMUM_LIMIT_PATIENTS else None
         statistics[site] = replace(_summarise(features, patient_count), distance_limit=limit)
@@ -120,13 +125,19 @@ class SiteFeatures:
             distances[is_out] = _distance(features[is_out, :width], statistics, width)
         return float(fit_distance_limit(distances, patients))
 
-    def describe(self, images: Rows) -> Tensor:
+    def describe(self, images: Rows, feature_cache: FeatureCache | None = None) -> Tensor:
         """Maps images [N, C, H, W] in [0, 1], or the middle slices of volumes, to features [N, D] in float64.
 
-        It runs on the processor, so that equal images have equal bits everywhere.
+        It runs on the processor, an image at a time, so that equal images have equal bits everywhere.
         """
-        chunks = batches_of(images, predicted_at_once(images))
-        return torch.cat([self._descriptor(_middle_slices(chunk.cpu())) for chunk in chunks]).double()
+
+        def compute(slices: Tensor) -> Tensor:
+            return torch.cat([self._descriptor(image) for image in torch.split(slices, 1)])
+
+        space = digest_json({"revision": _REVISION, "network": digest_network(self._descriptor)})
+        chunks = (_middle_slices(chunk.cpu()) for chunk in batches_of(images, predicted_at_once(images)))
+        features = (feature_cache(space, chunk, compute) if feature_cache else compute(chunk) for chunk in chunks)
+        return torch.cat(tuple(features)).double()
 
     def compare(self, features: Tensor) -> SiteComparison:
         """Compares images with the sites, by their features [N, D] from ``describe``."""

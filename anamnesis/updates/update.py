@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from anamnesis.methods import Method, TaskContext, method_class
+from anamnesis.methods.feature_cache import FeatureCache
 from anamnesis.records import (
     Configuration,
     HeldBack,
@@ -50,6 +51,7 @@ from anamnesis.training import (
 from anamnesis.training.input_checks import describe_unread_parts
 from anamnesis.training.saved_results import SavedResults
 from anamnesis.training.split_arrays.rows import SelectedRows
+from anamnesis.training.split_arrays.stored_features import open_feature_cache
 from anamnesis.updates.answers import compute_outputs
 from anamnesis.updates.case_sets import CaseSet
 from anamnesis.updates.loss_curves import publishable_losses, publishable_rate_losses
@@ -227,8 +229,10 @@ def _train_version(
             configuration = configuration.with_learning_rate(rate_test.chosen_rate if rate_test else None)
             context = replace(context, settings=configuration.training)
             model = replace(model, description=replace(model.description, configuration=configuration))
-        log = train(model.method, context, data=data, precision=precision, checkpoints=checkpoints, progress=progress)
-        model = learn_site_features(model, sources[-1], splits[Split.TRAIN])
+        with open_feature_cache(splits[Split.TRAIN].feature_folder) as feature_cache:
+            context = replace(context, feature_cache=feature_cache)
+            log = train(model.method, context, data, precision, checkpoints, progress)
+            model = learn_site_features(model, sources[-1], splits[Split.TRAIN], feature_cache)
     model = replace(model, operating_points=_fit_points(model, sources, guard))
     parts = version_parts(model)
     version = Version(
@@ -276,7 +280,8 @@ def _fit_points(model: LoadedModel, sources: tuple[TrainingSource, ...], guard: 
             store = open_store(source.site.store)
             open_samples = partial(held_out.open_samples, store, guard)
             cases = CaseSet(source.site, held_out.digest, held_out.records, open_samples)
-            outputs = compute_outputs(model, cases.read_tensors(model.description).inputs)
+            split = cases.read_tensors(model.description)
+            outputs = compute_outputs(model, split.inputs, split.feature_folder)
             points[source.site.name] = fit_operating_point(
                 cases,
                 held_out.source,
@@ -287,14 +292,17 @@ def _fit_points(model: LoadedModel, sources: tuple[TrainingSource, ...], guard: 
     return points
 
 
-def learn_site_features(model: LoadedModel, source: TrainingSource, split: TensorSplit) -> LoadedModel:
+def learn_site_features(
+    model: LoadedModel, source: TrainingSource, split: TensorSplit, feature_cache: FeatureCache | None = None
+) -> LoadedModel:
     """Returns the model with the statistics of the images of ``source`` that were trained on."""
     samples = read_snapshot_manifest(open_store(source.site.store), source.snapshot).samples
     patients = {sample.id: sample.patient for sample in samples if sample.id in source.sample_ids}
     rows = [row for row, sample in enumerate(split.sample_ids) if sample in patients]
     site_patients = [patients[split.sample_ids[row]] for row in rows]
     site_images = SelectedRows(split.images, rows)
-    return replace(model, site_features=model.site_features.learn(source.site.name, site_images, site_patients))
+    site_features = model.site_features.learn(source.site.name, site_images, site_patients, feature_cache)
+    return replace(model, site_features=site_features)
 
 
 def peak_memory(method: Method[Any]) -> int:

@@ -104,7 +104,7 @@ def trials(
 def write_page(
     check: Annotated[bool, typer.Option("--check", help="Only compare the page with the results.")] = False,
 ) -> None:
-    """Writes docs/results.md and its pictures from the result files."""
+    """Writes docs/results_64.md and its pictures from the result files."""
     from benchmarks.scoreboard import page
 
     if check:

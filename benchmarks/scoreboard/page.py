@@ -1,4 +1,4 @@
-"""``docs/results.md`` from the result files: tables, pictures, claims."""
+"""``docs/results_64.md`` from the result files: tables, pictures, claims."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -26,8 +26,8 @@ from benchmarks.scoreboard.table import MeanDeviation, TableLine, lines_of, resu
 from benchmarks.scoreboard.trial_choices import Choices, read_choices
 
 ROOT = Path(__file__).resolve().parents[2]
-RESULTS_PAGE = ROOT / "docs" / "results.md"
-PICTURES_FOLDER = "results"
+RESULTS_PAGE = ROOT / "docs" / "results_64.md"
+PICTURES_FOLDER = "results_64"
 STALE_PREFIX = "Ran with other code"
 SINGLE_SITE_SEQUENCES = ("site", "shift")
 FOCUS_METRICS = ("Area", "Energy own", "Energy last", "Pointing own", "Pointing last")
@@ -61,6 +61,7 @@ def render_page(runs: Path = RUNS, given_choices: Choices | None = None) -> str:
         development=SEQUENCES["development"],
         notes=notes.read_text(encoding="utf-8").strip() if notes.is_file() else "",
         focus=FOCUS_METRICS,
+        pictures=PICTURES_FOLDER,
         default_row=DEFAULT_ROW,
         featured_row=FEATURED_ROW,
         head_row=HEAD_ALONE_ROW,

@@ -35,11 +35,11 @@ def run(
     from benchmarks.scoreboard.options import nest_options
     from benchmarks.sites224 import results_file
     from benchmarks.sites224.run import run as run_setting
-    from benchmarks.sites224.setting import RunSetting
+    from benchmarks.sites224.setting import SequenceSetting
 
     torch.set_num_threads(1)
     options = nest_options(parse_options(option or []))
-    setting = RunSetting(sequence, family or method, method, options, seed, order, learning_rate, frozen)
+    setting = SequenceSetting(sequence, family or method, method, options, seed, order, learning_rate, frozen)
     result = run_setting(setting)
     results_file.write_result(result, out)
     typer.echo(results_file.describe(result))

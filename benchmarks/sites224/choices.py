@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from anamnesis.records import decode, encode_object
-from benchmarks.sites224.families import FAMILIES, Trial, trial_settings
-from benchmarks.sites224.result import AnswerResult, RunResult
+from benchmarks.sites224.families import FAMILIES, TrialSetting, trial_settings
+from benchmarks.sites224.result import AnswerResult, SequenceRun
 from benchmarks.sites224.results_file import read_results
 from benchmarks.sites224.second_answer import PROTOTYPES
 
@@ -23,7 +23,7 @@ RULE = (
 class TrialScore:
     """A trial and its two accuracies."""
 
-    trial: Trial
+    trial: TrialSetting
     class_accuracy: float
     accuracy: float
 
@@ -34,32 +34,32 @@ class TrialScore:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class FamilyChoice:
     """The chosen trial of a family, and the scores of all."""
 
-    chosen: Trial
+    chosen: TrialSetting
     trials: tuple[TrialScore, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class FamilyChoices:
     """The file ``chosen.json``."""
 
     rule: str = RULE
-    families: Mapping[str, Choice] = field(default_factory=dict)
+    families: Mapping[str, FamilyChoice] = field(default_factory=dict)
 
 
-def main_answer(result: RunResult) -> AnswerResult:
+def main_answer(result: SequenceRun) -> AnswerResult:
     """Returns the answer that stands for a row: by head and prototypes where there is one."""
     return result.answers.get(PROTOTYPES) or next(iter(result.answers.values()))
 
 
-def choose(trials: Path = TRIALS_FILE) -> Choices:
+def choose(trials: Path = TRIALS_FILE) -> FamilyChoices:
     """Applies the rule to every family whose trials are all there."""
     results, families = read_results(trials), {}
     for name, family in FAMILIES.items():
         if len(family.trials) == 1:
-            families[name] = Choice(family.trials[0], ())
+            families[name] = FamilyChoice(family.trials[0], ())
             continue
         keys = [setting.key for setting in trial_settings(name)]
         if not all(key in results for key in keys):
@@ -69,16 +69,20 @@ def choose(trials: Path = TRIALS_FILE) -> Choices:
             TrialScore(trial, round(answer.class_accuracy, 4), round(answer.accuracy, 4))
             for trial, answer in zip(family.trials, answers, strict=True)
         )
-        families[name] = Choice(max(scores, key=lambda item: item.score).trial, scores)
-    return Choices(RULE, families)
+        families[name] = FamilyChoice(max(scores, key=lambda item: item.score).trial, scores)
+    return FamilyChoices(RULE, families)
 
 
-def read_choices(path: Path = CHOICES_FILE) -> Choices:
+def read_choices(path: Path = CHOICES_FILE) -> FamilyChoices:
     """Returns the choices; none before the trials."""
-    return decode(Choices, json.loads(path.read_text(encoding="utf-8")), str(path)) if path.is_file() else Choices()
+    return (
+        decode(FamilyChoices, json.loads(path.read_text(encoding="utf-8")), str(path))
+        if path.is_file()
+        else FamilyChoices()
+    )
 
 
-def write_choices(choices: Choices, path: Path = CHOICES_FILE) -> None:
+def write_choices(choices: FamilyChoices, path: Path = CHOICES_FILE) -> None:
     """Writes ``chosen.json``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(encode_object(choices), indent=1) + "\n", encoding="utf-8")

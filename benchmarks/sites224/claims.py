@@ -17,7 +17,7 @@ import numpy as np
 from anamnesis.records import decode
 from benchmarks.sites224.bootstrap import Difference, SiteScores, holm, paired_difference
 from benchmarks.sites224.choices import main_answer
-from benchmarks.sites224.result import RunResult
+from benchmarks.sites224.result import SequenceRun
 
 CLAIMS_FILE = Path(__file__).with_name("claims.json")
 ACCURACY, RETENTION, ENERGY = "accuracy", "retention", "energy"
@@ -33,7 +33,7 @@ class ClaimKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class RowClaim:
     """A claim about two rows on a sequence."""
 
     name: str
@@ -61,10 +61,10 @@ class ClaimsFile:
     level: float
     draws: int
     margins: Mapping[str, float]
-    claims: tuple[Claim, ...]
+    claims: tuple[RowClaim, ...]
 
 
-class Verdict(StrEnum):
+class ClaimOutcome(StrEnum):
     """What the runs say about a claim."""
 
     HOLDS = "holds"
@@ -79,14 +79,14 @@ class JudgedClaim:
 
     Attributes:
         claim: which.
-        verdict: see ``Verdict``.
+        verdict: see ``ClaimOutcome``.
         differences: by measure.
         p_value: adjusted; none where runs are missing.
         runs: number of pairs of runs.
     """
 
-    claim: Claim
-    verdict: Verdict
+    claim: RowClaim
+    verdict: ClaimOutcome
     differences: Mapping[str, Difference]
     p_value: float | None
     runs: int
@@ -97,7 +97,7 @@ def read_claims(path: Path = CLAIMS_FILE) -> ClaimsFile:
     return decode(ClaimsFile, json.loads(path.read_text(encoding="utf-8")), str(path))
 
 
-def judge_claims(runs_by_row: Mapping[tuple[str, str], Sequence[RunResult]], claims: ClaimsFile) -> list[JudgedClaim]:
+def judge_claims(runs_by_row: Mapping[tuple[str, str], Sequence[SequenceRun]], claims: ClaimsFile) -> list[JudgedClaim]:
     """Returns the verdict on each claim.
 
     Args:
@@ -105,7 +105,7 @@ def judge_claims(runs_by_row: Mapping[tuple[str, str], Sequence[RunResult]], cla
         claims: of the file.
     """
     planned = {(seed, 0) for seed in claims.seeds} | {(seed, 1) for seed in claims.reversed_seeds}
-    measured: list[tuple[Claim, Mapping[str, Difference], float | None, int]] = []
+    measured: list[tuple[RowClaim, Mapping[str, Difference], float | None, int]] = []
     for claim in claims.claims:
         pairs = _pairs(
             runs_by_row.get((claim.sequence, claim.row), ()), runs_by_row.get((claim.sequence, claim.rival), ())
@@ -115,43 +115,44 @@ def judge_claims(runs_by_row: Mapping[tuple[str, str], Sequence[RunResult]], cla
             continue
         differences = _differences(claim, [pair for _, pair in pairs], claims.draws)
         measured.append((claim, differences, _p_value(claim, differences, claims.margins), len(pairs)))
-    known = [p_value for _, _, p_value, _ in measured if p_value is not None]
-    adjusted = iter(holm([1.0 if p is None else p for _, _, p, _ in measured]) if known else [])
+    adjusted = iter(holm([1.0 if p is None else p for _, _, p, _ in measured]))
     judged = []
-    for claim, differences, p_value, runs in measured:
-        corrected = next(adjusted, 1.0)
-        verdict = Verdict.NOT_MEASURED if p_value is None else _verdict(claim, differences, corrected, claims)
-        judged.append(JudgedClaim(claim, verdict, differences, None if p_value is None else corrected, runs))
+    for claim, values, p_value, runs in measured:
+        corrected = next(adjusted)
+        verdict = ClaimOutcome.NOT_MEASURED if p_value is None else _verdict(claim, values, corrected, claims)
+        judged.append(JudgedClaim(claim, verdict, values, None if p_value is None else corrected, runs))
     return judged
 
 
 def _pairs(
-    first: Sequence[RunResult], second: Sequence[RunResult]
-) -> list[tuple[tuple[int, int], tuple[RunResult, RunResult]]]:
+    first: Sequence[SequenceRun], second: Sequence[SequenceRun]
+) -> list[tuple[tuple[int, int], tuple[SequenceRun, SequenceRun]]]:
     """Returns the runs of both rows with equal seed and order."""
     by_key = [{(run.setting.seed, run.setting.order): run for run in runs} for runs in (first, second)]
     return [(key, (by_key[0][key], by_key[1][key])) for key in sorted(by_key[0].keys() & by_key[1].keys())]
 
 
-def _differences(claim: Claim, pairs: Sequence[tuple[RunResult, RunResult]], draws: int) -> dict[str, Difference]:
+def _differences(
+    claim: RowClaim, pairs: Sequence[tuple[SequenceRun, SequenceRun]], draws: int
+) -> dict[str, Difference]:
     measures = (ENERGY,) if claim.kind is ClaimKind.NO_LOWER_ENERGY else (ACCURACY, RETENTION)
-    rows = [[pair[side] for pair in pairs] for side in (0, 1)]
-    return {name: paired_difference(*(site_scores(row, name) for row in rows), draws) for name in measures}
+    first, second = ([pair[side] for pair in pairs] for side in (0, 1))
+    return {name: paired_difference(site_scores(first, name), site_scores(second, name), draws) for name in measures}
 
 
-def site_scores(runs: Sequence[RunResult], measure: str) -> dict[str, SiteScores]:
+def site_scores(runs: Sequence[SequenceRun], measure: str) -> dict[str, SiteScores]:
     """Returns a measure of some runs by site; a site that was the last in some of them has no retention there."""
     functions = {ACCURACY: _accuracy_scores, RETENTION: _retention_scores, ENERGY: _energy_scores}
     scores = {site: functions[measure](runs, site) for site in sorted(runs[0].sites)}
     return {site: value for site, value in scores.items() if value is not None}
 
 
-def _accuracy_scores(runs: Sequence[RunResult], site: str) -> SiteScores:
+def _accuracy_scores(runs: Sequence[SequenceRun], site: str) -> SiteScores:
     values = np.array([main_answer(run).images[site].class_right for run in runs], dtype=float)
     return SiteScores(values, np.array(runs[0].labels[site]), np.array(runs[0].patients[site]), np.ones(len(runs)))
 
 
-def _retention_scores(runs: Sequence[RunResult], site: str) -> SiteScores:
+def _retention_scores(runs: Sequence[SequenceRun], site: str) -> SiteScores:
     """Returns the retained IoU of each probe; 0 where the maps of the site are not faithful after the last update."""
     rows = runs[0].probes[site]
     values = np.array(
@@ -166,7 +167,7 @@ def _retention_scores(runs: Sequence[RunResult], site: str) -> SiteScores:
     return SiteScores(values, np.zeros(len(rows)), patients, factors)
 
 
-def _energy_scores(runs: Sequence[RunResult], site: str) -> SiteScores | None:
+def _energy_scores(runs: Sequence[SequenceRun], site: str) -> SiteScores | None:
     """Returns the energy in the contour of each probe that has one: those of the last class, which are tumours."""
     energies = [main_answer(run).energy_last.get(site) for run in runs]
     if not all(energies):
@@ -178,7 +179,7 @@ def _energy_scores(runs: Sequence[RunResult], site: str) -> SiteScores | None:
     return SiteScores(values, groups, np.unique(patients[rows], return_inverse=True)[1], np.ones(len(runs)))
 
 
-def _p_value(claim: Claim, differences: Mapping[str, Difference], margins: Mapping[str, float]) -> float:
+def _p_value(claim: RowClaim, differences: Mapping[str, Difference], margins: Mapping[str, float]) -> float:
     no_worse = [difference.p_above(-margins[name]) for name, difference in differences.items()]
     if claim.kind is ClaimKind.NO_LOWER_ENERGY:
         return max(no_worse)
@@ -186,11 +187,13 @@ def _p_value(claim: Claim, differences: Mapping[str, Difference], margins: Mappi
     return min(1.0, max(better, *no_worse))
 
 
-def _verdict(claim: Claim, differences: Mapping[str, Difference], p_value: float, claims: ClaimsFile) -> Verdict:
+def _verdict(
+    claim: RowClaim, differences: Mapping[str, Difference], p_value: float, claims: ClaimsFile
+) -> ClaimOutcome:
     if p_value < claims.level:
-        return Verdict.HOLDS
+        return ClaimOutcome.HOLDS
     is_worse = any(difference.high < -claims.margins[name] for name, difference in differences.items())
     is_never_better = claim.kind is ClaimKind.BETTER_IN_ONE and all(
         difference.high <= 0 for difference in differences.values()
     )
-    return Verdict.DOES_NOT_HOLD if is_worse or is_never_better else Verdict.NOT_SETTLED
+    return ClaimOutcome.DOES_NOT_HOLD if is_worse or is_never_better else ClaimOutcome.NOT_SETTLED

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from benchmarks.scoreboard.options import nest_options
-from benchmarks.sites224.setting import ALL_FROZEN, FROZEN_STAGES, NOTHING_FROZEN, RunSetting
+from benchmarks.sites224.setting import ALL_FROZEN, FROZEN_STAGES, NOTHING_FROZEN, SequenceSetting
 
 SEEDS, REVERSED_SEEDS = (0, 1, 2), (0,)
 """Seeds in the declared order, and in the reversed one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class TrialSetting:
     """A setting that a family may choose.
 
     Attributes:
@@ -24,7 +24,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class SettingFamily:
     """Runs that share a choice.
 
     Attributes:
@@ -38,7 +38,7 @@ class Family:
     """
 
     method: str
-    trials: tuple[Trial, ...]
+    trials: tuple[TrialSetting, ...]
     options: Mapping[str, object] = field(default_factory=dict)
     frozen: str = FROZEN_STAGES
     orders: tuple[int, ...] = (0, 1)
@@ -46,7 +46,7 @@ class Family:
     sequences: tuple[str, ...] = ("modality-224", "site-224")
 
 
-RATES = (Trial(1e-4), Trial(3e-4), Trial(1e-3))
+RATES = (TrialSetting(1e-4), TrialSetting(3e-4), TrialSetting(1e-3))
 ANSWER: Mapping[str, object] = {"visual_prototypes.sharing": "shared", "classifier.mode": "learned"}
 """By head and prototypes in the learned features: the answer of all four cells of the experiment."""
 NO_EWC: Mapping[str, object] = {"consolidation.penalty": 0.0}
@@ -61,8 +61,8 @@ NO_PARTS: Mapping[str, object] = {
 """Without reconstruction, prototypes and saliency terms."""
 
 
-def _penalties(name: str) -> tuple[Trial, ...]:
-    return Trial(3e-4, {name: 3e3}), Trial(3e-4, {name: 3e4}), Trial(1e-3, {name: 3e4})
+def _penalties(name: str) -> tuple[TrialSetting, ...]:
+    return TrialSetting(3e-4, {name: 3e3}), TrialSetting(3e-4, {name: 3e4}), TrialSetting(1e-3, {name: 3e4})
 
 
 CLOSED_FORMS: Mapping[str, Mapping[str, object]] = {
@@ -75,40 +75,42 @@ CLOSED_FORMS: Mapping[str, Mapping[str, object]] = {
 """The order of the sites and the seed do not matter; nothing is chosen, except the strength by the method itself."""
 
 
-def _closed_form(options: Mapping[str, object]) -> Family:
-    return Family("frozen_ridge", (Trial(3e-4),), options, ALL_FROZEN, orders=(0,), seeds=(0,))
+def _closed_form(options: Mapping[str, object]) -> SettingFamily:
+    return SettingFamily("frozen_ridge", (TrialSetting(3e-4),), options, ALL_FROZEN, orders=(0,), seeds=(0,))
 
 
-FAMILIES: Mapping[str, Family] = {
-    "fine-tune": Family("ewc_prototype", RATES, {**ANSWER, **NO_PARTS, **NO_EWC}),
-    "EWC": Family("ewc_prototype", _penalties("consolidation.penalty"), {**ANSWER, **NO_PARTS}),
-    "parts without EWC": Family(
+FAMILIES: Mapping[str, SettingFamily] = {
+    "fine-tune": SettingFamily("ewc_prototype", RATES, {**ANSWER, **NO_PARTS, **NO_EWC}),
+    "EWC": SettingFamily("ewc_prototype", _penalties("consolidation.penalty"), {**ANSWER, **NO_PARTS}),
+    "parts without EWC": SettingFamily(
         "ewc_prototype",
-        (Trial(3e-4), Trial(1e-3), Trial(3e-4, {"retention.weight": 1.0})),
+        (TrialSetting(3e-4), TrialSetting(1e-3), TrialSetting(3e-4, {"retention.weight": 1.0})),
         {**ANSWER, **NO_EWC},
     ),
-    "ewc_prototype": Family("ewc_prototype", _penalties("consolidation.penalty"), ANSWER),
-    "LwM": Family("lwm", (Trial(3e-4), Trial(3e-4, {"attention": 3.0}), Trial(1e-3))),
-    "LwF": Family("lwf", (Trial(3e-4), Trial(3e-4, {"weight": 3.0}), Trial(1e-3))),
-    "DER++ 200": Family(
-        "derpp", (Trial(3e-4), Trial(3e-4, {"alpha": 0.1}), Trial(1e-3)), {"buffer": 200, "alpha": 0.3, "beta": 0.5}
+    "ewc_prototype": SettingFamily("ewc_prototype", _penalties("consolidation.penalty"), ANSWER),
+    "LwM": SettingFamily("lwm", (TrialSetting(3e-4), TrialSetting(3e-4, {"attention": 3.0}), TrialSetting(1e-3))),
+    "LwF": SettingFamily("lwf", (TrialSetting(3e-4), TrialSetting(3e-4, {"weight": 3.0}), TrialSetting(1e-3))),
+    "DER++ 200": SettingFamily(
+        "derpp",
+        (TrialSetting(3e-4), TrialSetting(3e-4, {"alpha": 0.1}), TrialSetting(1e-3)),
+        {"buffer": 200, "alpha": 0.3, "beta": 0.5},
     ),
-    "specialists": Family("specialists", RATES),
-    "joint": Family("joint", (Trial(3e-4), Trial(1e-3), Trial(3e-3)), orders=(0,)),
+    "specialists": SettingFamily("specialists", RATES),
+    "joint": SettingFamily("joint", (TrialSetting(3e-4), TrialSetting(1e-3), TrialSetting(3e-3)), orders=(0,)),
     **{name: _closed_form(options) for name, options in CLOSED_FORMS.items()},
-    "full fine-tuning": Family("finetune", RATES, {"competing": "task"}, NOTHING_FROZEN, orders=(0,)),
+    "full fine-tuning": SettingFamily("finetune", RATES, {"competing": "task"}, NOTHING_FROZEN, orders=(0,)),
 }
 """The first four are the 2 x 2 of {EWC} x {reconstruction, prototypes and saliency terms}."""
 
 
-def trial_settings(name: str) -> list[RunSetting]:
+def trial_settings(name: str) -> list[SequenceSetting]:
     """Returns the runs that the choice of a family needs; none where there is nothing to choose."""
     if len(FAMILIES[name].trials) == 1:
         return []
     return [_setting(name, trial, "development") for trial in FAMILIES[name].trials]
 
 
-def run_settings(name: str, trial: Trial) -> list[RunSetting]:
+def run_settings(name: str, trial: TrialSetting) -> list[SequenceSetting]:
     """Returns all runs of a family with its chosen trial, those of the first seed first."""
     family = FAMILIES[name]
     runs = [(seed, 0) for seed in family.seeds] + [(seed, 1) for seed in REVERSED_SEEDS if 1 in family.orders]
@@ -117,9 +119,9 @@ def run_settings(name: str, trial: Trial) -> list[RunSetting]:
     ]
 
 
-def _setting(name: str, trial: Trial, sequence: str, seed: int = 0, order: int = 0) -> RunSetting:
+def _setting(name: str, trial: TrialSetting, sequence: str, seed: int = 0, order: int = 0) -> SequenceSetting:
     family = FAMILIES[name]
-    return RunSetting(
+    return SequenceSetting(
         sequence=sequence,
         family=name,
         method=family.method,

@@ -49,10 +49,10 @@ class FrozenMaps:
         if missing:
             for row, maps in zip(missing, self._compute(images[missing]), strict=True):
                 self._computed[digests[row]] = maps
-        found = torch.stack([self._find(digest) for digest in digests])
+        frozen_maps = torch.stack([self._find(digest) for digest in digests])
         while len(self._computed) > RECENT:
             del self._computed[next(iter(self._computed))]
-        return found.contiguous(memory_format=torch.channels_last)
+        return frozen_maps.contiguous(memory_format=torch.channels_last)
 
     def _find(self, digest: bytes) -> Tensor:
         if digest in self._computed:

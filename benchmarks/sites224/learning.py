@@ -21,7 +21,7 @@ from benchmarks.scoreboard.learning import state_bytes
 from benchmarks.sites224.frozen_maps import FrozenMaps
 from benchmarks.sites224.prepared import VIEWS, PreparedSite, PreparedSplit
 from benchmarks.sites224.second_answer import SecondAnswer, second_answers
-from benchmarks.sites224.setting import FROZEN_STAGES, RunSetting
+from benchmarks.sites224.setting import FROZEN_STAGES, SequenceSetting
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class LearnedSite:
     state_bytes: int
 
 
-def learn(sites: tuple[PreparedSite, ...], setting: RunSetting, maps: tuple[Path, ...]) -> Iterator[LearnedSite]:
+def learn(sites: tuple[PreparedSite, ...], setting: SequenceSetting, maps: tuple[Path, ...]) -> Iterator[LearnedSite]:
     """Yields the method after each site; one that opens earlier data learns all sites at once, at the end."""
     configuration = Configuration(setting.method, setting.options, setting.network, setting.training)
     pretrained = read_pretrained_file(setting.network).tensors
@@ -80,20 +80,20 @@ def learn(sites: tuple[PreparedSite, ...], setting: RunSetting, maps: tuple[Path
     method.load_pretrained(pretrained)
     if setting.frozen == FROZEN_STAGES:
         share_frozen_maps(method, FrozenMaps(pretrained_backbone(setting.network), maps))
-    others = second_answers(configuration, method, pretrained)
+    answers = second_answers(configuration, method, pretrained)
     opens_all = method.capabilities.opens_earlier_data
     for number in range(len(sites) - 1 if opens_all else 0, len(sites)):
         context = task_context(sites, number, setting)
         learned_sites = sites if opens_all else sites[number : number + 1]
         start = time.perf_counter()
         data = view_data(learned_sites, context, configuration)
-        for answer in others.values():
+        for answer in answers.values():
             answer.begin(context, data)
         train(method, context, data, precision_for(configuration, "cpu"))
         seconds, size = time.perf_counter() - start, state_bytes(method.state_dict())
-        for answer in others.values():
+        for answer in answers.values():
             answer.end(context, data)
-        yield LearnedSite(method, others, context.labels, number, seconds=seconds, state_bytes=size)
+        yield LearnedSite(method, answers, context.labels, number, seconds=seconds, state_bytes=size)
 
 
 def pretrained_backbone(network: NetworkSettings) -> Backbone:
@@ -116,10 +116,10 @@ def share_frozen_maps(method: Method[Any], maps: FrozenMaps) -> None:
         member.backbone.frozen_maps = maps  # type: ignore[method-assign]
         return member
 
-    network.add_member = add_sharing_member  # type: ignore[method-assign]
+    network.add_member = add_sharing_member  # type: ignore[method-assign, assignment]
 
 
-def task_context(sites: tuple[PreparedSite, ...], number: int, setting: RunSetting) -> TaskContext:
+def task_context(sites: tuple[PreparedSite, ...], number: int, setting: SequenceSetting) -> TaskContext:
     """Returns the context of an update, as the product makes it."""
     site, labels = sites[number].site, label_space(learned.site.task for learned in sites[: number + 1])
     return TaskContext(

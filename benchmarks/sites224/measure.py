@@ -82,7 +82,7 @@ def answer_site(answer: Answer, site: PreparedSite, labels: tuple[str, ...]) -> 
 def balanced_accuracy(right: Sequence[int], labels: Tensor) -> float:
     """Returns the mean over the classes of the share of right answers."""
     values = torch.tensor(right, dtype=torch.float64)
-    return float(torch.stack([values[labels == label].mean() for label in labels.unique()]).mean())
+    return float(torch.stack([values[labels == label].mean() for label in set(labels.tolist())]).mean())
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,8 @@ def retained_iou(before: Tensor, after: Tensor) -> tuple[float | None, ...]:
     has_evidence, is_lost = before.flatten(1).any(1), ~after.flatten(1).any(1)
     values = iou(before, after).masked_fill(is_lost, 0.0)
     return tuple(
-        round(value, 5) if kept else None for value, kept in zip(values.tolist(), has_evidence.tolist(), strict=True)
+        round(value, 5) if is_counted else None
+        for value, is_counted in zip(values.tolist(), has_evidence.tolist(), strict=True)
     )
 
 
@@ -141,11 +142,11 @@ def maps_are_faithful(answer: Answer, site: PreparedSite, labels: tuple[str, ...
 
 def probe_rows(site: PreparedSite) -> Tensor:
     """Returns the rows of the held-out images that are explained: one of each patient, then second ones."""
-    seen: dict[int, int] = {}
+    image_counts: dict[int, int] = {}
     order = []
     for row, patient in enumerate(site.held_out.patients.tolist()):
-        order.append((seen.setdefault(patient, 0), row))
-        seen[patient] += 1
+        order.append((image_counts.setdefault(patient, 0), row))
+        image_counts[patient] += 1
     return torch.tensor([row for _, row in sorted(order)[:PROBES]])
 
 

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from benchmarks.scoreboard.options import flatten_options
 from benchmarks.scoreboard.result import code_digest
 from benchmarks.sites224.choices import CHOICES_FILE, RESULTS_FOLDER, RUNS_FILE, read_choices
-from benchmarks.sites224.claims import JudgedClaim, Verdict, judge_claims, read_claims
+from benchmarks.sites224.claims import ClaimOutcome, JudgedClaim, judge_claims, read_claims
 from benchmarks.sites224.families import FAMILIES, run_settings
 from benchmarks.sites224.results_file import read_results
 from benchmarks.sites224.setting import readme_configuration
@@ -61,15 +61,15 @@ def write_page(path: Path = RESULTS_PAGE) -> Path:
 def _headline(judged: list[JudgedClaim]) -> str:
     """Returns the first line: whether the fusion of the first paper brings more than its parts."""
     fusion = [item for item in judged if item.claim.rival in ("EWC", "parts without EWC")]
-    counts = {verdict: sum(item.verdict is verdict for item in fusion) for verdict in Verdict}
-    if counts[Verdict.NOT_MEASURED]:
+    counts = {verdict: sum(item.verdict is verdict for item in fusion) for verdict in ClaimOutcome}
+    if counts[ClaimOutcome.NOT_MEASURED]:
         return "**The experiment on the fusion of `ewc_prototype` is not finished: no verdict yet.**"
-    if counts[Verdict.HOLDS] == len(fusion):
+    if counts[ClaimOutcome.HOLDS] == len(fusion):
         return "**The fusion of `ewc_prototype` is better than each of its parts alone, on both sequences.**"
     return (
         "**The claim that the fusion of `ewc_prototype` beats each of its parts alone is not shown:** of "
-        f"{len(fusion)} comparisons {counts[Verdict.HOLDS]} hold, {counts[Verdict.NOT_SETTLED]} are not settled, and "
-        f"{counts[Verdict.DOES_NOT_HOLD]} do not hold."
+        f"{len(fusion)} comparisons {counts[ClaimOutcome.HOLDS]} hold, {counts[ClaimOutcome.NOT_SETTLED]} are not "
+        f"settled, and {counts[ClaimOutcome.DOES_NOT_HOLD]} do not hold."
     )
 
 

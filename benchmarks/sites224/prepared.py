@@ -96,8 +96,8 @@ def prepare_site(site: IngestedSite, network: NetworkSettings, development: bool
     is_held_out = torch.tensor(
         [_fraction(record.patient) < DEVELOPMENT_SHARE for record in site.splits[Split.TRAIN].records]
     )
-    kept, held_out = (~is_held_out).nonzero()[:, 0], is_held_out.nonzero()[:, 0]
-    return PreparedSite(site, train.rows(kept), views[:, kept.numpy()], train.rows(held_out))
+    train_rows, held_out_rows = (~is_held_out).nonzero()[:, 0], is_held_out.nonzero()[:, 0]
+    return PreparedSite(site, train.rows(train_rows), views[:, train_rows.numpy()], train.rows(held_out_rows))
 
 
 def _fraction(pseudonym: str) -> float:
@@ -108,7 +108,7 @@ def _fraction(pseudonym: str) -> float:
 def _read_views(
     site: IngestedSite, train: PreparedSplit, network: NetworkSettings, folder: Path
 ) -> npt.NDArray[np.uint8]:
-    """Returns the views, which are made once and kept in a file."""
+    """Returns the views, which are made once and stored in a file."""
     snapshot = digest_json(
         [[record.id for record in site.splits[Split.TRAIN].records], list(network.image_size), network.channels]
     )
@@ -149,4 +149,4 @@ def _read_masks(site: IngestedSite, samples: OpenedSamples, network: NetworkSett
 
 def digest_pixels(array: npt.NDArray[Any]) -> bytes:
     """Returns the digest of an array's bytes."""
-    return hashlib.sha1(np.ascontiguousarray(array), usedforsecurity=False).digest()
+    return hashlib.sha1(np.ascontiguousarray(array).data, usedforsecurity=False).digest()

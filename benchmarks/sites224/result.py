@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from statistics import mean
 
 from benchmarks.sites224.measure import Scores, SiteAnswers
-from benchmarks.sites224.setting import RunSetting
+from benchmarks.sites224.setting import SequenceSetting
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class AnswerResult:
 
 
 @dataclass(frozen=True, slots=True)
-class RunResult:
+class SequenceRun:
     """A run.
 
     Attributes:
@@ -66,7 +66,7 @@ class RunResult:
         answers: by name.
     """
 
-    setting: RunSetting
+    setting: SequenceSetting
     command: str
     code: str
     environment: Mapping[str, str]

@@ -5,17 +5,17 @@ from pathlib import Path
 
 from anamnesis.records import decode, encode_object
 from benchmarks.scoreboard.results_file import lock_folder
-from benchmarks.sites224.result import RunResult
+from benchmarks.sites224.result import SequenceRun
 
 
-def read_results(path: Path) -> dict[str, RunResult]:
+def read_results(path: Path) -> dict[str, SequenceRun]:
     """Returns the results of a file by key; none where there is no file."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    results = [decode(RunResult, json.loads(line), f"{path}:{number}") for number, line in enumerate(lines, start=1)]
+    results = [decode(SequenceRun, json.loads(line), f"{path}:{number}") for number, line in enumerate(lines, start=1)]
     return {result.setting.key: result for result in results}
 
 
-def write_result(result: RunResult, path: Path) -> None:
+def write_result(result: SequenceRun, path: Path) -> None:
     """Adds a result to the file, or replaces that of the same key; writers wait for each other."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with lock_folder(path.parent):
@@ -26,7 +26,7 @@ def write_result(result: RunResult, path: Path) -> None:
         partial.replace(path)
 
 
-def describe(result: RunResult) -> str:
+def describe(result: SequenceRun) -> str:
     """Returns a result as lines of text."""
     lines = [f"{result.setting.key}: {sum(result.seconds):.0f} s of learning"]
     for name, answer in result.answers.items():

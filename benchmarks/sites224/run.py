@@ -18,9 +18,9 @@ from benchmarks.sites224.measure import (
     retained_iou,
 )
 from benchmarks.sites224.prepared import PreparedSite, prepare_site
-from benchmarks.sites224.result import AnswerResult, RunResult
+from benchmarks.sites224.result import AnswerResult, SequenceRun
 from benchmarks.sites224.second_answer import PROTOTYPES, own_answer
-from benchmarks.sites224.setting import RunSetting, readme_configuration
+from benchmarks.sites224.setting import SequenceSetting, readme_configuration
 from benchmarks.sites224.sites import SEQUENCES, SITES, WORK_FOLDER, ingest_entry
 
 
@@ -39,7 +39,7 @@ def prepare(name: str, folder: Path = WORK_FOLDER) -> Path:
     return path
 
 
-def run(setting: RunSetting, folder: Path = WORK_FOLDER) -> RunResult:
+def run(setting: SequenceSetting, folder: Path = WORK_FOLDER) -> SequenceRun:
     """Learns the sequence, and judges every answer of the method after each site."""
     names = SEQUENCES[setting.sequence][:: -1 if setting.order else 1]
     maps = tuple(prepare(name, folder) for name in names)
@@ -53,7 +53,7 @@ def run(setting: RunSetting, folder: Path = WORK_FOLDER) -> RunResult:
         measured.add(learned)
         seconds.append(round(learned.seconds, 2))
         sizes.append(learned.state_bytes)
-    return RunResult(
+    return SequenceRun(
         setting=setting,
         command=setting.command,
         code=code_digest(setting.method),
@@ -85,13 +85,13 @@ class _Measurements:
         self.faithful: dict[str, dict[str, bool]] = {}
 
     def add(self, learned: LearnedSite) -> None:
-        """Judges all sites whose classes are known, and explains the site that was learned; all of them at the end."""
-        known = [site for site in self.sites if set(site.site.task.labels) <= set(learned.labels)]
+        """Judges all sites whose classes are known, and explains the site that was learned; at the end all."""
+        known_sites = [site for site in self.sites if set(site.site.task.labels) <= set(learned.labels)]
         is_last = learned.number == len(self.sites) - 1
         all_answers = answers_of(learned)
         judged = PROTOTYPES if PROTOTYPES in [answer.name for answer in all_answers] else all_answers[0].name
         for answer in all_answers:
-            answers = {site.name: answer_site(answer, site, learned.labels) for site in known}
+            answers = {site.name: answer_site(answer, site, learned.labels) for site in known_sites}
             self.rows.setdefault(answer.name, []).append(answers)
             if not self.explains or answer.name != judged:
                 continue

@@ -18,7 +18,7 @@ FROZEN_STAGES, NOTHING_FROZEN, ALL_FROZEN = "stages 1-4", "nothing", "all"
 
 
 @dataclass(frozen=True, slots=True)
-class RunSetting:
+class SequenceSetting:
     """A run; equal settings give equal results on one machine.
 
     Attributes:

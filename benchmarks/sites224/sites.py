@@ -19,7 +19,7 @@ SPLIT_KEY = b"The sites of the scoreboard....."
 
 
 @dataclass(frozen=True, slots=True)
-class SiteEntry:
+class ScoreboardSite:
     """A site: its folder, its DICOM modality and the name of its task; sites with one task share its classes."""
 
     folder: str
@@ -32,15 +32,15 @@ class SiteEntry:
         return data_folder() / "native224" / self.folder
 
 
-SITES: Mapping[str, SiteEntry] = {
+SITES: Mapping[str, ScoreboardSite] = {
     entry.folder: entry
     for entry in (
-        SiteEntry("cxr_kermany", "DX", "pneumonia"),
-        SiteEntry("cxr_nih", "DX", "pneumonia"),
-        SiteEntry("ct_lung_iqoth", "CT", "lung-cancer"),
-        SiteEntry("mri_brain_tumour", "MR", "brain-tumour"),
-        SiteEntry("micro_bloodcell_bccd", "SM", "blood-cell"),
-        SiteEntry("sts_ct", "CT", "sarcoma"),
+        ScoreboardSite("cxr_kermany", "DX", "pneumonia"),
+        ScoreboardSite("cxr_nih", "DX", "pneumonia"),
+        ScoreboardSite("ct_lung_iqoth", "CT", "lung-cancer"),
+        ScoreboardSite("mri_brain_tumour", "MR", "brain-tumour"),
+        ScoreboardSite("micro_bloodcell_bccd", "SM", "blood-cell"),
+        ScoreboardSite("sts_ct", "CT", "sarcoma"),
     )
 }
 
@@ -65,12 +65,12 @@ class IngestedSite:
         splits: the opened samples of each split.
     """
 
-    entry: SiteEntry
+    entry: ScoreboardSite
     task: Task
     splits: Mapping[Split, OpenedSamples]
 
 
-def ingest_entry(entry: SiteEntry, folder: Path = WORK_FOLDER) -> IngestedSite:
+def ingest_entry(entry: ScoreboardSite, folder: Path = WORK_FOLDER) -> IngestedSite:
     """Ingests a site into a store below ``folder``, as ``anamnesis ingest`` does; a second call reads the snapshot."""
     with (entry.source / "labels.csv").open(encoding="utf-8", newline="") as labels:
         classes = tuple(sorted({row["label"] for row in csv.DictReader(labels)}))

@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
-from benchmarks.sites224.choices import Choices
+from benchmarks.sites224.choices import FamilyChoices
 from benchmarks.sites224.claims import ENERGY, RETENTION, site_scores
 from benchmarks.sites224.families import FAMILIES, run_settings
-from benchmarks.sites224.result import AnswerResult, RunResult
+from benchmarks.sites224.result import AnswerResult, SequenceRun
 from benchmarks.sites224.second_answer import CLOSED_FORM, HEAD, OWN, PROTOTYPES
 
-RunsByRow = Mapping[tuple[str, str], Sequence[RunResult]]
+RunsByRow = Mapping[tuple[str, str], Sequence[SequenceRun]]
 ANSWERS = (PROTOTYPES, CLOSED_FORM, HEAD, OWN)
 
 
@@ -25,12 +25,16 @@ class Spread:
     @classmethod
     def of(cls, values: Sequence[float | None]) -> "Spread | None":
         """Returns that of the values that were measured; none without any."""
-        known = [value for value in values if value is not None]
-        return cls(mean(known), stdev(known) if len(known) > 1 else None) if known else None
+        measured_values = [value for value in values if value is not None]
+        return (
+            cls(mean(measured_values), stdev(measured_values) if len(measured_values) > 1 else None)
+            if measured_values
+            else None
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class TableLine:
+class AnswerLine:
     """An answer of a family on a sequence.
 
     Attributes:
@@ -60,19 +64,19 @@ class TableLine:
     bytes: Spread | None
 
 
-def group_runs(results: Sequence[RunResult], choices: Choices) -> RunsByRow:
+def group_runs(results: Sequence[SequenceRun], choices: FamilyChoices) -> RunsByRow:
     """Returns the runs of the chosen settings, by sequence and family; those of other settings are left out."""
     planned = {
         setting.key for name, choice in choices.families.items() for setting in run_settings(name, choice.chosen)
     }
-    groups: dict[tuple[str, str], list[RunResult]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[SequenceRun]] = defaultdict(list)
     for result in sorted(results, key=lambda item: (item.setting.seed, item.setting.order)):
         if result.setting.key in planned:
             groups[result.setting.sequence, result.setting.family].append(result)
     return groups
 
 
-def lines_of(runs_by_row: RunsByRow, sequence: str) -> list[TableLine]:
+def lines_of(runs_by_row: RunsByRow, sequence: str) -> list[AnswerLine]:
     """Returns a line for each answer of each family with runs, the families in their order."""
     lines = []
     for family in FAMILIES:
@@ -81,14 +85,14 @@ def lines_of(runs_by_row: RunsByRow, sequence: str) -> list[TableLine]:
     return lines
 
 
-def _line(family: str, name: str, runs: Sequence[RunResult]) -> TableLine:
+def _line(family: str, name: str, runs: Sequence[SequenceRun]) -> AnswerLine:
     answers = [run.answers[name] for run in runs]
 
     def spread(value: Callable[[AnswerResult], float | None]) -> Spread | None:
         return Spread.of([value(answer) for answer in answers])
 
     is_main = name in (PROTOTYPES, OWN) or PROTOTYPES not in runs[0].answers
-    return TableLine(
+    return AnswerLine(
         family=family,
         answer=name,
         runs=len(runs),
@@ -103,7 +107,7 @@ def _line(family: str, name: str, runs: Sequence[RunResult]) -> TableLine:
     )
 
 
-def _by_site(runs: Sequence[RunResult], answers: Sequence[AnswerResult]) -> dict[str, float]:
+def _by_site(runs: Sequence[SequenceRun], answers: Sequence[AnswerResult]) -> dict[str, float]:
     scores: dict[str, list[float]] = defaultdict(list)
     for run, answer in zip(runs, answers, strict=True):
         for site, score in zip(run.sites, answer.task_incremental[-1], strict=True):
@@ -112,7 +116,7 @@ def _by_site(runs: Sequence[RunResult], answers: Sequence[AnswerResult]) -> dict
     return {site: mean(values) for site, values in scores.items()}
 
 
-def _measure(runs: Sequence[RunResult], measure: str) -> Spread | None:
+def _measure(runs: Sequence[SequenceRun], measure: str) -> Spread | None:
     """Returns a measure of claims over runs, without resampling."""
     import numpy as np
 

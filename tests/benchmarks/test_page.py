@@ -71,7 +71,7 @@ def test_runs_of_another_choice_do_not_count(make_result, runs):
 
 
 def test_equal_results_give_an_equal_page_and_pictures(runs, tmp_path):
-    first, second = (write_page(runs, tmp_path / name / "docs" / "results.md", Choices()) for name in ("one", "two"))
+    first, second = (write_page(runs, tmp_path / name / "docs" / "results_64.md", Choices()) for name in ("one", "two"))
     assert [path.name for path in first] == [path.name for path in second]
     assert len(first) > 3
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]

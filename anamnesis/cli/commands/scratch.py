@@ -20,8 +20,9 @@ def scratch(
     """Shows where prepared images are stored, and how much.
 
     Training and evaluation prepare the images of a split once, at the network's size, in the folder ANAMNESIS_SCRATCH
-    (by default in the user's cache). They are not encrypted and never leave the machine; what was not used for longest
-    is removed where all exceeds ANAMNESIS_SCRATCH_GIB (64). What is removed is prepared again when it is needed.
+    (by default in the user's cache), and store features of frozen networks beside them. They are not encrypted and
+    never leave the machine; what was not used for longest is removed where all exceeds ANAMNESIS_SCRATCH_GIB (64). What
+    is removed is computed again when it is needed.
     """
     from anamnesis.cli.output import print_result
     from anamnesis.storage.scratch import Scratch, describe_scratch

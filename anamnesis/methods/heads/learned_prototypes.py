@@ -116,13 +116,15 @@ class LearnedPrototypes(MethodComponent):
         """Removes the prototypes of ``site``; the columns of the others become positions in ``kept_columns``."""
         self.by_site.pop(site, None)
         for other_site, prototypes in self.by_site.items():
-            kept = torch.tensor(kept_columns, device=prototypes.columns.device)
-            self.by_site[other_site] = replace(prototypes, columns=torch.searchsorted(kept, prototypes.columns))
+            column_tensor = torch.tensor(kept_columns, device=prototypes.columns.device)
+            self.by_site[other_site] = replace(
+                prototypes, columns=torch.searchsorted(column_tensor, prototypes.columns)
+            )
 
     def has_classes(self, class_count: int) -> bool:
         """Returns whether every class has a prototype; a base version of another method has none."""
-        known = {column for prototypes in self.by_site.values() for column in prototypes.columns.tolist()}
-        return known >= set(range(class_count))
+        class_columns = {column for prototypes in self.by_site.values() for column in prototypes.columns.tolist()}
+        return class_columns >= set(range(class_count))
 
     def log_probs(self, embedding: Tensor, class_count: int) -> Tensor:
         """Returns log p(class | x) [N, K] of pooled features [N, F]; minus infinity for a class without images.

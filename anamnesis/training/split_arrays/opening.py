@@ -15,6 +15,7 @@ from anamnesis.training.data import TensorSplit, check_samples, row_targets
 from anamnesis.training.split_arrays.layout import ArrayLayout, SplitFormat, image_layouts, mask_layout
 from anamnesis.training.split_arrays.mapped_file import map_file
 from anamnesis.training.split_arrays.rows import MappedImages, MappedMasks, Rows
+from anamnesis.training.split_arrays.stored_features import FeatureFolder
 from anamnesis.training.split_arrays.writing import write_arrays
 
 
@@ -51,7 +52,8 @@ def open_split_arrays(
     images = {modality: MappedImages(arrays[layout.file], lease) for modality, layout in layouts.items()}
     if mask:
         targets[MASK] = MappedMasks(arrays[mask.file], lease)
-    return TensorSplit(images, targets, tuple(record.id for record in samples.records))
+    feature_folder = FeatureFolder(scratch, name.owner, name.generation, lease.folder)
+    return TensorSplit(images, targets, tuple(record.id for record in samples.records), feature_folder)
 
 
 def _map_entry(

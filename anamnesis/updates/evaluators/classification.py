@@ -37,7 +37,8 @@ class ClassificationEvaluator:
 
     def predict(self, model: LoadedModel, cases: CaseSet) -> dict[str, Tensor]:
         """Returns the fields of ``CaseOutputs``."""
-        outputs = compute_outputs(model, cases.read_tensors(model.description).inputs)
+        split = cases.read_tensors(model.description)
+        outputs = compute_outputs(model, split.inputs, split.feature_folder)
         return {"logits": outputs.logits, "site_log_probs": outputs.site_log_probs, "distances": outputs.distances}
 
     def score(

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.sites224.claims import CLAIMS_FILE, ClaimKind, Verdict, judge_claims, read_claims
+from benchmarks.sites224.claims import CLAIMS_FILE, ClaimKind, ClaimOutcome, judge_claims, read_claims
 from benchmarks.sites224.families import FAMILIES, REVERSED_SEEDS, SEEDS
 from benchmarks.sites224.measure import SiteAnswers
-from benchmarks.sites224.result import AnswerResult, RunResult
-from benchmarks.sites224.setting import RunSetting
+from benchmarks.sites224.result import AnswerResult, SequenceRun
+from benchmarks.sites224.setting import SequenceSetting
 from benchmarks.sites224.sites import SEQUENCES
 
 IMAGES, PROBES = 120, 30
@@ -20,7 +20,7 @@ PLANNED = [(seed, 0) for seed in SEEDS] + [(seed, 1) for seed in REVERSED_SEEDS]
 
 def make_run(
     family: str, sequence: str, key: tuple[int, int], right: float, iou: float, energy: float = 0.3
-) -> RunResult:
+) -> SequenceRun:
     sites = SEQUENCES[sequence][:: -1 if key[1] else 1]
     generator = random.Random(f"{sequence}{key}")
     ranks = {site: generator.sample(range(IMAGES), IMAGES) for site in sites}
@@ -37,8 +37,8 @@ def make_run(
         else {},
         faithful=dict.fromkeys(sites[:-1], True),
     )
-    return RunResult(
-        setting=RunSetting(sequence, family, "finetune", seed=key[0], order=key[1]),
+    return SequenceRun(
+        setting=SequenceSetting(sequence, family, "finetune", seed=key[0], order=key[1]),
         command="",
         code="",
         environment={},
@@ -52,7 +52,7 @@ def make_run(
     )
 
 
-def verdicts(**numbers: tuple[float, float, float]) -> dict[str, Verdict]:
+def verdicts(**numbers: tuple[float, float, float]) -> dict[str, ClaimOutcome]:
     """Verdicts where the rows have these (accuracy, retention, energy); all others have (.8, .5, .3)."""
     rows = {}
     for claim in read_claims().claims:
@@ -76,13 +76,13 @@ def test_there_are_at_most_six_claims_about_rows_that_run_with_the_seeds_of_the_
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ((0.9, 0.5, 0.3), Verdict.HOLDS),
-        ((0.8, 0.7, 0.3), Verdict.HOLDS),
-        ((0.9, 0.4, 0.3), Verdict.DOES_NOT_HOLD),
-        ((0.7, 0.7, 0.3), Verdict.DOES_NOT_HOLD),
+        ((0.9, 0.5, 0.3), ClaimOutcome.HOLDS),
+        ((0.8, 0.7, 0.3), ClaimOutcome.HOLDS),
+        ((0.9, 0.4, 0.3), ClaimOutcome.DOES_NOT_HOLD),
+        ((0.7, 0.7, 0.3), ClaimOutcome.DOES_NOT_HOLD),
     ],
 )
-def test_better_in_one_and_worse_in_neither(values: tuple[float, float, float], expected: Verdict):
+def test_better_in_one_and_worse_in_neither(values: tuple[float, float, float], expected: ClaimOutcome):
     judged = verdicts(ewc_prototype=values)
     names = [claim.name for claim in read_claims().claims if claim.kind is ClaimKind.BETTER_IN_ONE]
     assert {judged[name] for name in names} == {expected}
@@ -90,10 +90,10 @@ def test_better_in_one_and_worse_in_neither(values: tuple[float, float, float], 
 
 def test_equal_rows_are_never_better_and_their_energy_is_no_lower():
     judged = verdicts()
-    assert judged["energy in the tumour no lower than fine-tuning's, modality-224"] is Verdict.HOLDS
-    assert judged["fusion above EWC, modality-224"] is not Verdict.HOLDS
+    assert judged["energy in the tumour no lower than fine-tuning's, modality-224"] is ClaimOutcome.HOLDS
+    assert judged["fusion above EWC, modality-224"] is not ClaimOutcome.HOLDS
     lower = verdicts(ewc_prototype=(0.8, 0.5, 0.1))
-    assert lower["energy in the tumour no lower than fine-tuning's, modality-224"] is Verdict.DOES_NOT_HOLD
+    assert lower["energy in the tumour no lower than fine-tuning's, modality-224"] is ClaimOutcome.DOES_NOT_HOLD
 
 
 def test_maps_that_are_not_faithful_retain_nothing_and_a_missing_run_is_told():
@@ -104,9 +104,9 @@ def test_maps_that_are_not_faithful_retain_nothing_and_a_missing_run_is_told():
     }
     for run in rows["modality-224", "ewc_prototype"]:
         run.answers["head and prototypes"].faithful.update(dict.fromkeys(run.sites, False))  # type: ignore[attr-defined]
-    first, *others = judge_claims(rows, claims)
+    first, *other_claims = judge_claims(rows, claims)
     assert first.differences["retention"].value == pytest.approx(-0.5, abs=0.03)
-    assert first.verdict is Verdict.DOES_NOT_HOLD
-    assert {item.verdict for item in others} == {Verdict.NOT_MEASURED}
+    assert first.verdict is ClaimOutcome.DOES_NOT_HOLD
+    assert {item.verdict for item in other_claims} == {ClaimOutcome.NOT_MEASURED}
     rows["modality-224", "EWC"].pop()
-    assert judge_claims(rows, claims)[0].verdict is Verdict.NOT_MEASURED
+    assert judge_claims(rows, claims)[0].verdict is ClaimOutcome.NOT_MEASURED
