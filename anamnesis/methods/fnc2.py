@@ -13,6 +13,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -113,7 +114,7 @@ class FNC2(ClassificationMethod[FNC2Options]):
     """
 
     capabilities = MethodCapabilities(research_only=True)
-    notes = ("A reconstruction of Dang et al. 2025, for which no code is public.",)
+    notes: ClassVar[tuple[str, ...]] = ("A reconstruction of Dang et al. 2025, for which no code is public.",)
     network: ContrastiveClassifier
 
     def __init__(self, options: FNC2Options, spec: NetworkSettings, seed: int) -> None:

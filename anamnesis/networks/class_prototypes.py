@@ -4,6 +4,8 @@ All pairs of K unit vectors have the cosine -1/(K - 1), the least that K vectors
 means reach when a classifier is trained to the end (neural collapse, Papyan, Han and Donoho, PNAS 2020).
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -33,7 +35,7 @@ def simplex_frame(count: int, dimension: int, generator: torch.Generator) -> Ten
     complement = torch.linalg.qr(ones_first).Q[:, 1:]
     random_matrix = torch.randn(dimension, count - 1, dtype=torch.float64, generator=generator)
     rotation = torch.linalg.qr(random_matrix).Q
-    return float(count / (count - 1)) ** 0.5 * complement @ rotation.T
+    return math.sqrt(count / (count - 1)) * complement @ rotation.T
 
 
 class ClassPrototypes(nn.Module):

@@ -31,8 +31,7 @@ class Cosines:
         embeddings = embeddings if embeddings.dtype is torch.float64 else embeddings.float()
         with torch.autocast(embeddings.device.type, enabled=False):
             all_cosines = embeddings @ torch.cat([embeddings, prototypes.to(embeddings)]).T
-        samples, to_prototypes = all_cosines.split([len(embeddings), len(prototypes)], dim=1)
-        return cls(samples, to_prototypes)
+        return cls(all_cosines[:, : len(embeddings)], all_cosines[:, len(embeddings) :])
 
     @property
     def is_other(self) -> Tensor:
