@@ -85,7 +85,7 @@ class _FolderCache:
         return self.spaces[name].features_of(images, compute)
 
 
-class _Part:
+class _FeaturePart:
     """A written part. Its rows are read, not mapped: a file that somebody shortens meanwhile does no harm.
 
     Attributes:
@@ -106,7 +106,7 @@ class _Part:
             self.keys = [keys[start : start + 2 * DIGEST_BYTES] for start in range(0, len(keys), 2 * DIGEST_BYTES)]
             self._row_bytes = os.fstat(self._file.fileno()).st_size // max(len(self.keys), 1)
 
-    def places(self) -> dict[bytes, tuple["_Part", int]]:
+    def places(self) -> dict[bytes, tuple["_FeaturePart", int]]:
         """Returns the place of each image, by its digest."""
         return {key[:DIGEST_BYTES]: (self, row) for row, key in enumerate(self.keys)}
 
@@ -133,8 +133,8 @@ class _Space:
 
     folder: FeatureFolder
     name: str
-    parts: list[_Part] = field(default_factory=list)
-    places: dict[bytes, tuple[_Part, int]] = field(default_factory=dict)
+    parts: list[_FeaturePart] = field(default_factory=list)
+    places: dict[bytes, tuple[_FeaturePart, int]] = field(default_factory=dict)
     fresh: dict[bytes, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -177,7 +177,7 @@ class _Space:
     def _open_parts(self) -> None:
         scratch = self.folder.scratch
         while lease := scratch.open_entry(self.folder.part_name(self.name, len(self.parts))):
-            self.parts.append(_Part(lease))
+            self.parts.append(_FeaturePart(lease))
             self.places |= self.parts[-1].places()  # where a row is in two parts, that of the earlier one was unusable
 
     def _find(self, digest: bytes) -> Tensor | None:
