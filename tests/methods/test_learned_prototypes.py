@@ -1,6 +1,8 @@
 """Class prototypes in the features that the network learns."""
 
 import copy
+import itertools
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,9 +35,7 @@ def learn(
 ) -> None:
     context = context_of(tasks, SETTINGS)
     split = split or bar_split(tasks[-1], context.labels)
-    train(
-        method, context, data_of(context, split), precision_for(Configuration("ewc_prototype"), "cpu"), checkpoints
-    )
+    train(method, context, data_of(context, split), precision_for(Configuration("ewc_prototype"), "cpu"), checkpoints)
 
 
 def trained(*tasks: Task, **options: Any) -> EWCPrototype:
@@ -125,26 +125,31 @@ def test_a_site_is_forgotten_and_a_base_version_without_prototypes_is_refused() 
         EWCPrototype(prototype_options(OPTIONS), SPEC, seed=0).load_state_dict(other.state_dict(), 2)
 
 
+def killed_after(calls: int, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns the function, which ends the process after some calls."""
+    numbers = itertools.count()
+
+    def run(*values: Any) -> Any:
+        if next(numbers) >= calls:
+            raise KeyboardInterrupt
+        return function(*values)
+
+    return run
+
+
 def test_killed_inside_the_second_task_or_at_its_end_it_ends_with_equal_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The new classes have no prototypes then, but the base version lacks none."""
     expected = trained(FIRST, SECOND).state_dict()
-    for owner, name, calls in ((EWCPrototype, "loss", 2), (LearnedPrototypes, "_move", 1)):
+    for owner, name, calls in ((EWCPrototype, "loss", 2), (LearnedPrototypes, "_move", 0)):
         base = trained(FIRST)
         broken, resumed = copy.deepcopy(base), copy.deepcopy(base)
         checkpoints = Checkpoints(open_store(tmp_path.as_uri()), f"checkpoints/{name}", pace=CheckpointPace(0, 0))
-        original = getattr(owner, name)
-
-        def killed(*values: Any, original: Any = original, left: list[None] = [None] * calls) -> Any:
-            if not left:
-                raise KeyboardInterrupt
-            left.pop()
-            return original(*values)
-
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(owner, name, killed if calls > 1 else lambda *_: killed(left=[]))
-            learn(broken, FIRST, SECOND, checkpoints=checkpoints)
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, killed_after(calls, getattr(owner, name)))
+            with pytest.raises(KeyboardInterrupt):
+                learn(broken, FIRST, SECOND, checkpoints=checkpoints)
         assert checkpoints.load() is not None
         learn(resumed, FIRST, SECOND, checkpoints=checkpoints)
         state = resumed.state_dict()

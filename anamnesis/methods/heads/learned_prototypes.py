@@ -175,8 +175,7 @@ class LearnedPrototypes(MethodComponent):
     def load_state_dict(self, state: Mapping[str, Tensor | object], device: torch.device) -> None:
         """Restores them."""
         self.by_site = {
-            site: SitePrototypes(**tensors).to(device)
-            for site, tensors in tensors_by_site(state, self.name).items()
+            site: SitePrototypes(**tensors).to(device) for site, tensors in tensors_by_site(state, self.name).items()
         }
 
 

@@ -112,8 +112,10 @@ class _FeaturePart:
 
     def read(self, row: int) -> Tensor | None:
         """Returns the features [D] of a row; none where they are damaged."""
-        self._file.seek(row * self._row_bytes)
-        key, data = self.keys[row], self._file.read(self._row_bytes)
+        key, data = self.keys[row], b""
+        with suppress(OSError):
+            self._file.seek(row * self._row_bytes)
+            data = self._file.read(self._row_bytes)
         if key != _key_of(key[:DIGEST_BYTES], data):
             return None
         return torch.frombuffer(bytearray(data), dtype=torch.float32)
@@ -167,8 +169,8 @@ class _Space:
         files = {KEYS_FILE: keys, FEATURES_FILE: b"".join(fresh.values())}
         name = self.folder.part_name(self.name, len(self.parts))
         sizes = {file: len(data) for file, data in files.items()}
-        # A full disk costs time later, and no result.
-        with suppress(InputError), self.folder.scratch.write_entry(name, sizes) as entry_folder:
+        # A full or broken disk costs time later, and no result.
+        with suppress(InputError, OSError), self.folder.scratch.write_entry(name, sizes) as entry_folder:
             for file, data in files.items():
                 with (entry_folder / file).open("r+b") as opened:
                     opened.write(data)
@@ -176,9 +178,10 @@ class _Space:
 
     def _open_parts(self) -> None:
         scratch = self.folder.scratch
-        while lease := scratch.open_entry(self.folder.part_name(self.name, len(self.parts))):
-            self.parts.append(_FeaturePart(lease))
-            self.places |= self.parts[-1].places()  # where a row is in two parts, that of the earlier one was unusable
+        with suppress(InputError):  # a part that cannot be opened counts as none
+            while lease := scratch.open_entry(self.folder.part_name(self.name, len(self.parts))):
+                self.parts.append(_FeaturePart(lease))
+                self.places |= self.parts[-1].places()  # where a row is in two, that of the earlier part was unusable
 
     def _find(self, digest: bytes) -> Tensor | None:
         if digest in self.fresh:
