@@ -89,7 +89,7 @@ class FrozenRidge(ClassificationMethod[FrozenRidgeOptions]):
         )
         network = LevelClassifier(backbone, options.levels, options.grid, options.projection, seed)
         self._fast_levels = FastInference(Levels(backbone, network.level_count))
-        # Each image alone, so that its bits are the same whichever others a cache has.
+        # Each image alone, so that its bits do not depend on what a cache has.
         self._fast_features = FastInference(PooledLevels(backbone, network.grids), images_per_pass=1)
         self._input_settings = encode(replace(spec, weights=None))  # the tensors count, wherever they come from
         self.closed_form = ClosedFormHead("ridge", network.head.weight.shape[1], options.head, options.strength)

@@ -1,6 +1,10 @@
 """Class prototypes in the features that the network learns."""
 
 import copy
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +19,8 @@ from anamnesis.methods.features.visual_prototypes import PrototypeSharing
 from anamnesis.methods.heads.learned_prototypes import LearnedPrototypes, mean_variance
 from anamnesis.methods.heads.task_router import ClassifierMode
 from anamnesis.records import Configuration, InputError, Task, TrainingSettings
-from anamnesis.training import precision_for, train
+from anamnesis.storage import open_store
+from anamnesis.training import CheckpointPace, Checkpoints, TensorSplit, precision_for, train
 
 OPTIONS: dict[str, Any] = {
     "visual_prototypes.sharing": PrototypeSharing.SHARED,
@@ -25,14 +30,12 @@ OPTIONS: dict[str, Any] = {
 SETTINGS = TrainingSettings(epochs=1, batch_size=8, learning_rate=1e-2)
 
 
-def learn(method: EWCPrototype, *tasks: Task) -> None:
+def learn(
+    method: EWCPrototype, *tasks: Task, split: TensorSplit | None = None, checkpoints: Checkpoints | None = None
+) -> None:
     context = context_of(tasks, SETTINGS)
-    train(
-        method,
-        context,
-        data_of(context, bar_split(tasks[-1], context.labels)),
-        precision_for(Configuration("ewc_prototype"), "cpu"),
-    )
+    split = split or bar_split(tasks[-1], context.labels)
+    train(method, context, data_of(context, split), precision_for(Configuration("ewc_prototype"), "cpu"), checkpoints)
 
 
 def trained(*tasks: Task, **options: Any) -> EWCPrototype:
@@ -120,3 +123,72 @@ def test_a_site_is_forgotten_and_a_base_version_without_prototypes_is_refused() 
     other = trained(FIRST, **{"classifier.mode": ClassifierMode.LINEAR})
     with pytest.raises(InputError, match=r"ewc_prototype\.classifier\.mode: learned needs class prototypes"):
         EWCPrototype(prototype_options(OPTIONS), SPEC, seed=0).load_state_dict(other.state_dict(), 2)
+
+
+def killed_after(calls: int, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns the function, which ends the process after some calls."""
+    numbers = itertools.count()
+
+    def run(*values: Any) -> Any:
+        if next(numbers) >= calls:
+            raise KeyboardInterrupt
+        return function(*values)
+
+    return run
+
+
+def test_killed_inside_the_second_task_or_at_its_end_it_ends_with_equal_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new classes have no prototypes then, but the base version lacks none."""
+    expected = trained(FIRST, SECOND).state_dict()
+    for owner, name, calls in ((EWCPrototype, "loss", 2), (LearnedPrototypes, "_move", 0)):
+        base = trained(FIRST)
+        broken, resumed = copy.deepcopy(base), copy.deepcopy(base)
+        checkpoints = Checkpoints(open_store(tmp_path.as_uri()), f"checkpoints/{name}", pace=CheckpointPace(0, 0))
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, killed_after(calls, getattr(owner, name)))
+            with pytest.raises(KeyboardInterrupt):
+                learn(broken, FIRST, SECOND, checkpoints=checkpoints)
+        assert checkpoints.load() is not None
+        learn(resumed, FIRST, SECOND, checkpoints=checkpoints)
+        state = resumed.state_dict()
+        assert state.keys() == expected.keys()
+        assert all(torch.equal(value, expected[key]) for key, value in state.items() if isinstance(value, torch.Tensor))
+
+
+def test_a_class_without_images_never_answers_and_the_version_loads_and_learns_on() -> None:
+    labels = context_of((FIRST,), SETTINGS).labels
+    split = bar_split(FIRST, labels)
+    rows = [row for row, column in enumerate(split.classes.tolist()) if column == 0]
+    method = trained()
+    learn(method, FIRST, split=TensorSplit.of_images(split.images[rows], split.classes[rows], tuple(map(str, rows))))
+    loaded = EWCPrototype(prototype_options(OPTIONS), SPEC, seed=0)
+    loaded.load_state_dict(method.state_dict(), 2)
+    learn(loaded, FIRST, SECOND)
+    logits = loaded.predict(torch.rand(3, 1, 16, 16), PredictionRequest()).logits
+    assert logits is not None
+    assert (logits[:, 1] == -torch.inf).all()
+    assert logits[:, [0, 2, 3, 4]].isfinite().all()
+
+
+def test_the_answers_are_alike_in_half_precision_and_on_another_device_than_the_version() -> None:
+    method = trained(FIRST, SECOND)
+    prototypes, embedding = prototypes_of(method), torch.rand(4, method.network.head.weight.shape[1])
+    expected = prototypes.log_probs(embedding, 5)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(prototypes.log_probs(embedding, 5), expected)
+    assert prototypes.route_logits(embedding.to("meta"), torch.zeros(4, 5, device="meta")).shape == (4, 5)
+    assert all(part.means.device.type == "meta" for part in prototypes.by_site.values())
+
+
+def test_one_image_equal_positions_and_zero_features_give_finite_answers() -> None:
+    prototypes = prototypes_of(trained(FIRST))
+    stored, width = prototypes.by_site["site-1"], prototypes.by_site["site-1"].means.shape[1]
+    statistics = FeatureStatistics(width, 2)
+    statistics.add(torch.ones(1, width), torch.tensor([0]))
+    equal = replace(stored, means=stored.means[:1].expand(2, -1), variance=mean_variance(statistics).float())
+    for part in (equal, replace(equal, means=torch.zeros(2, width))):
+        prototypes.by_site["site-1"] = part
+        for features in (torch.zeros(3, width), torch.rand(3, width)):
+            torch.testing.assert_close(prototypes.log_probs(features, 2), torch.full((3, 2), 0.5).log())

@@ -1,8 +1,13 @@
 """Features of a frozen network in the scratch folder: equal bits whatever is stored, and nothing stale or damaged."""
 
+import errno
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -227,6 +232,33 @@ def test_two_at_once_and_a_full_disk_change_nothing(folder: FeatureFolder, monke
     monkeypatch.setattr("os.posix_fallocate", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
     assert torch.equal(answers(method, images, full), expected)
     assert len(files_of(folder)) == 3
+
+
+class BrokenFile(BytesIO):
+    """A file of a disk that fails."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def write(self, data: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_disk_that_fails_changes_no_answer(folder: FeatureFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, method = images_of(OWN, 4), method_of(OWN)
+    expected = answers(method, images, folder)
+    original = Path.open
+
+    def broken(path: Path, *values: Any, **named: Any) -> Any:
+        return BrokenFile() if path.name == "features.array" else original(path, *values, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", broken)
+        assert torch.equal(answers(method, images, folder), expected)
+    (file,) = files_of(folder)
+    shutil.rmtree(file.parent)
+    file.parent.write_bytes(b"")  # no folder: a part that cannot be opened
+    assert torch.equal(answers(method, images, folder), expected)
 
 
 def test_a_withdrawal_removes_the_features(folder: FeatureFolder, computed: list[int]) -> None:

@@ -42,8 +42,11 @@ def learn(runner: "UpdateRunner") -> bytes:
         request = encode_object(runner.request(site))
         runner.base = str(steps.train(request, snapshot, test_set)["version"])
         results += [runner.base, steps.evaluate_forgetting(request, runner.base, test_set)]
-        others = [other for other in runner.learned_sites if other.name != site]
-        runner.learned_sites = (*others, SiteRef(site, runner.store(site), runner.config(site).task, test_set, ("OT",)))
+        earlier = [learned for learned in runner.learned_sites if learned.name != site]
+        runner.learned_sites = (
+            *earlier,
+            SiteRef(site, runner.store(site), runner.config(site).task, test_set, ("OT",)),
+        )
     return canonical_json(results)
 
 

@@ -30,7 +30,7 @@ class SitePrototypes:
     Attributes:
         columns: [k] the classes, as columns of the logits.
         means: [k, F] mean feature of each, of unit-length features.
-        counts: [k] number of images behind each.
+        counts: [k] number of images behind each; 0 during the site's own task, and where a class has none.
         variance: scalar, see ``mean_variance``.
     """
 
@@ -42,6 +42,10 @@ class SitePrototypes:
     def tensors(self) -> dict[str, Tensor]:
         """Returns the tensors by name."""
         return {"columns": self.columns, "means": self.means, "counts": self.counts, "variance": self.variance}
+
+    def to(self, device: torch.device) -> "SitePrototypes":
+        """Returns the prototypes on a device."""
+        return SitePrototypes(**{name: tensor.to(device) for name, tensor in self.tensors().items()})
 
 
 class LearnedPrototypes(MethodComponent):
@@ -69,7 +73,12 @@ class LearnedPrototypes(MethodComponent):
         self._prototypes_before: dict[str, SitePrototypes] = {}
 
     def begin_task(self, network: Classifier, context: TaskContext, data: Data) -> None:
-        """Remembers where the base version sees the visual prototypes of the other sites."""
+        """Empties those of the site, and remembers where the base version sees the others' visual prototypes."""
+        weight, columns = network.head.weight, torch.tensor(context.class_indices)
+        self.by_site[context.site] = SitePrototypes(
+            columns, torch.zeros(len(columns), weight.shape[1]), torch.zeros(len(columns)), torch.zeros(())
+        )
+        self._move_to(weight.device)
         self._positions_before = self._visual_positions(network, context.site)
         self._prototypes_before = dict(self.by_site)
 
@@ -80,7 +89,7 @@ class LearnedPrototypes(MethodComponent):
         spaces = {"learned": (statistics, lambda images: unit_features(network.embed(network.features(images))))}
         with evaluation_mode(network), torch.no_grad():
             measure_statistics("learned_prototypes.statistics", spaces, context=context, data=data)
-        columns = (statistics.sums[:, -1] > 0).nonzero()[:, 0]
+        columns = torch.tensor(context.class_indices, device=device)
         self.by_site[context.site] = SitePrototypes(
             columns,
             statistics.means[columns].float(),
@@ -122,7 +131,7 @@ class LearnedPrototypes(MethodComponent):
             )
 
     def has_classes(self, class_count: int) -> bool:
-        """Returns whether every class has a prototype; a base version of another method has none."""
+        """Returns whether a site has each class; a base version of another method lacks its classes."""
         class_columns = {column for prototypes in self.by_site.values() for column in prototypes.columns.tolist()}
         return class_columns >= set(range(class_count))
 
@@ -133,6 +142,7 @@ class LearnedPrototypes(MethodComponent):
         u and the mean m_c over the images of all sites.
         """
         features = unit_features(embedding)
+        self._move_to(features.device)
         all_sites = [self.by_site[site] for site in sorted(self.by_site)]
         sums, counts = features.new_zeros(class_count, features.shape[1]), features.new_zeros(class_count)
         for prototypes in all_sites:
@@ -142,13 +152,18 @@ class LearnedPrototypes(MethodComponent):
         images = torch.stack([prototypes.counts.sum() for prototypes in all_sites])
         variances = torch.stack([prototypes.variance for prototypes in all_sites])
         variance = (variances * images).sum() / images.sum()
-        distances = features.square().sum(1)[:, None] + means.square().sum(1) - 2 * features @ means.T
+        # not a product of matrices, which half precision would round: a distance is small beside the lengths
+        distances = torch.stack([(features - mean).square().sum(1) for mean in means], dim=1)
         return (-distances / (2 * variance)).masked_fill(counts == 0, -torch.inf).log_softmax(1)
 
     def route_logits(self, embedding: Tensor, logits: Tensor) -> Tensor:
         """Returns log p(task | x) + log p(class | task, x) [N, K] of pooled features [N, F] and the head's logits."""
         log_probs = self.log_probs(embedding, logits.shape[1])
         return route_logits(log_probs, logits, self.task_groups.task_of_class, self.weight)
+
+    def _move_to(self, device: torch.device) -> None:
+        if any(prototypes.means.device != device for prototypes in self.by_site.values()):
+            self.by_site = {site: prototypes.to(device) for site, prototypes in self.by_site.items()}
 
     def state_dict(self) -> StateDict:
         """Returns the prototypes of each site."""
@@ -160,8 +175,7 @@ class LearnedPrototypes(MethodComponent):
     def load_state_dict(self, state: Mapping[str, Tensor | object], device: torch.device) -> None:
         """Restores them."""
         self.by_site = {
-            site: SitePrototypes(**{name: tensor.to(device) for name, tensor in tensors.items()})
-            for site, tensors in tensors_by_site(state, self.name).items()
+            site: SitePrototypes(**tensors).to(device) for site, tensors in tensors_by_site(state, self.name).items()
         }
 
 

@@ -85,7 +85,7 @@ class _FolderCache:
         return self.spaces[name].features_of(images, compute)
 
 
-class _Part:
+class _FeaturePart:
     """A written part. Its rows are read, not mapped: a file that somebody shortens meanwhile does no harm.
 
     Attributes:
@@ -106,14 +106,16 @@ class _Part:
             self.keys = [keys[start : start + 2 * DIGEST_BYTES] for start in range(0, len(keys), 2 * DIGEST_BYTES)]
             self._row_bytes = os.fstat(self._file.fileno()).st_size // max(len(self.keys), 1)
 
-    def places(self) -> dict[bytes, tuple["_Part", int]]:
+    def places(self) -> dict[bytes, tuple["_FeaturePart", int]]:
         """Returns the place of each image, by its digest."""
         return {key[:DIGEST_BYTES]: (self, row) for row, key in enumerate(self.keys)}
 
     def read(self, row: int) -> Tensor | None:
         """Returns the features [D] of a row; none where they are damaged."""
-        self._file.seek(row * self._row_bytes)
-        key, data = self.keys[row], self._file.read(self._row_bytes)
+        key, data = self.keys[row], b""
+        with suppress(OSError):
+            self._file.seek(row * self._row_bytes)
+            data = self._file.read(self._row_bytes)
         if key != _key_of(key[:DIGEST_BYTES], data):
             return None
         return torch.frombuffer(bytearray(data), dtype=torch.float32)
@@ -133,8 +135,8 @@ class _Space:
 
     folder: FeatureFolder
     name: str
-    parts: list[_Part] = field(default_factory=list)
-    places: dict[bytes, tuple[_Part, int]] = field(default_factory=dict)
+    parts: list[_FeaturePart] = field(default_factory=list)
+    places: dict[bytes, tuple[_FeaturePart, int]] = field(default_factory=dict)
     fresh: dict[bytes, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -167,8 +169,8 @@ class _Space:
         files = {KEYS_FILE: keys, FEATURES_FILE: b"".join(fresh.values())}
         name = self.folder.part_name(self.name, len(self.parts))
         sizes = {file: len(data) for file, data in files.items()}
-        # A full disk costs time later, and no result.
-        with suppress(InputError), self.folder.scratch.write_entry(name, sizes) as entry_folder:
+        # A full or broken disk costs time later, and no result.
+        with suppress(InputError, OSError), self.folder.scratch.write_entry(name, sizes) as entry_folder:
             for file, data in files.items():
                 with (entry_folder / file).open("r+b") as opened:
                     opened.write(data)
@@ -176,9 +178,10 @@ class _Space:
 
     def _open_parts(self) -> None:
         scratch = self.folder.scratch
-        while lease := scratch.open_entry(self.folder.part_name(self.name, len(self.parts))):
-            self.parts.append(_Part(lease))
-            self.places |= self.parts[-1].places()  # where a row is in two parts, that of the earlier one was unusable
+        with suppress(InputError):  # a part that cannot be opened counts as none
+            while lease := scratch.open_entry(self.folder.part_name(self.name, len(self.parts))):
+                self.parts.append(_FeaturePart(lease))
+                self.places |= self.parts[-1].places()  # where a row is in two, that of the earlier part was unusable
 
     def _find(self, digest: bytes) -> Tensor | None:
         if digest in self.fresh:
