@@ -35,7 +35,8 @@ def simplex_frame(count: int, dimension: int, generator: torch.Generator) -> Ten
     complement = torch.linalg.qr(ones_first).Q[:, 1:]
     random_matrix = torch.randn(dimension, count - 1, dtype=torch.float64, generator=generator)
     rotation = torch.linalg.qr(random_matrix).Q
-    return math.sqrt(count / (count - 1)) * complement @ rotation.T
+    vertices: Tensor = math.sqrt(count / (count - 1)) * complement @ rotation.T
+    return vertices
 
 
 class ClassPrototypes(nn.Module):
