@@ -44,6 +44,7 @@ def render_page(runs: Path = RUNS_FILE, choices_file: Path = CHOICES_FILE, floor
         choices=choices,
         families=FAMILIES,
         done=sum(len(items) for items in runs_by_row.values()),
+        untried=[name for name in FAMILIES if name not in choices.families],
         planned=sum(len(run_settings(name, choice.chosen)) for name, choice in choices.families.items()),
         stale=_stale_families(runs_by_row),
         machines=sorted({_describe(run.environment) for items in runs_by_row.values() for run in items}),
@@ -59,17 +60,21 @@ def write_page(path: Path = RESULTS_PAGE) -> Path:
 
 
 def _headline(judged: list[JudgedClaim]) -> str:
-    """Returns the first line: whether the fusion of the first paper brings more than its parts."""
+    """Returns the first line: whether the fusion of the first paper brings more than its parts, and than its rival."""
+    outcomes = {item.claim.name: item.verdict for item in judged}
     fusion = [item for item in judged if item.claim.rival in ("EWC", "parts without EWC")]
     counts = {verdict: sum(item.verdict is verdict for item in fusion) for verdict in ClaimOutcome}
     if counts[ClaimOutcome.NOT_MEASURED]:
         return "**The experiment on the fusion of `ewc_prototype` is not finished: no verdict yet.**"
+    further = "; ".join(f"{name}: {outcomes[name]}" for name in outcomes if name not in [i.claim.name for i in fusion])
     if counts[ClaimOutcome.HOLDS] == len(fusion):
-        return "**The fusion of `ewc_prototype` is better than each of its parts alone, on both sequences.**"
+        return (
+            f"**The fusion of `ewc_prototype` is better than each of its parts alone, on both sequences.** {further}."
+        )
     return (
         "**The claim that the fusion of `ewc_prototype` beats each of its parts alone is not shown:** of "
         f"{len(fusion)} comparisons {counts[ClaimOutcome.HOLDS]} hold, {counts[ClaimOutcome.NOT_SETTLED]} are not "
-        f"settled, and {counts[ClaimOutcome.DOES_NOT_HOLD]} do not hold."
+        f"settled, and {counts[ClaimOutcome.DOES_NOT_HOLD]} do not hold. Further claims: {further}."
     )
 
 

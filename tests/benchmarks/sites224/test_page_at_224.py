@@ -66,7 +66,7 @@ def test_the_first_line_says_whether_the_fusion_is_better(tmp_path: Path, right:
     assert headline in page.split("\n")[4]
     assert f"| {read_claims().claims[0].name} | " in page
     assert "| ewc_prototype | head and prototypes | " in page
-    assert "40 of 40 runs are done" in page
+    assert "40 of 40 runs of the rows with a chosen setting are done" in page
 
 
 def test_a_run_that_is_missing_leaves_no_verdict_and_code_that_changed_is_no_other_page(tmp_path: Path) -> None:
