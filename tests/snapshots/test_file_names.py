@@ -1,7 +1,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from anamnesis.records import LabelOrigin, LabelSource
@@ -12,6 +12,8 @@ def decomposed(text):
     return unicodedata.normalize("NFD", text)
 
 
+@example("/\r0")
+@example("/ /. /0")
 @given(st.text())
 def test_a_normalised_name_stays_as_it_is(name):
     assert normalise_file_name(normalise_file_name(name)) == normalise_file_name(name)
