@@ -6,8 +6,8 @@ import unicodedata
 def normalise_file_name(name: str) -> str:
     """Returns a path in one form: composed letters, single forward slashes, no ``.`` parts, no slash at an end.
 
-    macOS writes decomposed letters, Windows writes backslashes, and tools write ``./x`` or ``a//x``. A space can be at an
-    end once a slash there is gone, so the steps are repeated until nothing changes.
+    macOS writes decomposed letters, Windows writes backslashes, and tools write ``./x`` or ``a//x``. A space can be at
+    an end once a slash there is gone, so the steps are repeated until nothing changes.
     """
     parts = normalise_text(name).replace("\\", "/").split("/")
     path = "/".join(part for part in parts if part not in ("", ".")) or ("." if name.strip() else "")
