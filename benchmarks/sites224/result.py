@@ -41,6 +41,11 @@ class AnswerResult:
         return mean(score for score in self.class_incremental[-1] if score is not None)
 
     @property
+    def site_accuracy(self) -> float:
+        """Mean over the sites of the share of images whose winner among all classes is one of the site's own."""
+        return mean(mean(answers.site_right) for answers in self.images.values())
+
+    @property
     def forgetting(self) -> float | None:
         """Mean over the earlier sites of the accuracy when learned minus that at the end; none for one update."""
         last, table = len(self.task_incremental) - 1, self.task_incremental

@@ -3,6 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
+from anamnesis.records import digest_json, encode
 from benchmarks.scoreboard.result import code_digest, describe_environment
 from benchmarks.sites224.frozen_maps import write_maps
 from benchmarks.sites224.learning import LearnedSite, learn, pretrained_backbone
@@ -27,10 +31,11 @@ from benchmarks.sites224.sites import SEQUENCES, SITES, WORK_FOLDER, ingest_entr
 def prepare(name: str, folder: Path = WORK_FOLDER) -> Path:
     """Ingests a site, draws its views and computes its frozen maps, and returns the file of maps."""
     network = readme_configuration().network
-    path = folder / "maps" / f"{name}.npy"
+    network_digest = digest_json(encode(network)).removeprefix("sha256:")[:16]  # another network has other maps
+    path = folder / "maps" / f"{name}-{network_digest}.npy"
     backbone = pretrained_backbone(network)
 
-    def arrays() -> Iterator:  # type: ignore[type-arg]
+    def arrays() -> Iterator[npt.NDArray[np.uint8]]:
         for development in (False, True):
             site = prepare_site(ingest_entry(SITES[name], folder), network, development, folder)
             yield from (site.train.images, *site.views, site.held_out.images)

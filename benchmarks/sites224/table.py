@@ -42,6 +42,7 @@ class AnswerLine:
         answer: which classifier answers.
         runs: their number.
         class_accuracy: where all classes compete.
+        site_accuracy: share of images whose winner among all classes is one of the site's.
         accuracy: where the site's own classes compete.
         by_site: the latter, of each site, mean over the runs.
         forgetting: mean over the earlier sites.
@@ -55,6 +56,7 @@ class AnswerLine:
     answer: str
     runs: int
     class_accuracy: Spread | None
+    site_accuracy: Spread | None
     accuracy: Spread | None
     by_site: Mapping[str, float]
     forgetting: Spread | None
@@ -97,6 +99,7 @@ def _line(family: str, name: str, runs: Sequence[SequenceRun]) -> AnswerLine:
         answer=name,
         runs=len(runs),
         class_accuracy=spread(lambda answer: answer.class_accuracy),
+        site_accuracy=spread(lambda answer: answer.site_accuracy),
         accuracy=spread(lambda answer: answer.accuracy),
         by_site=_by_site(runs, answers),
         forgetting=spread(lambda answer: answer.forgetting),
